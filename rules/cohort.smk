@@ -1,0 +1,199 @@
+# From raw files to canonical tables and an image store. Needs: a raw tree (or the settings of a simulated one).
+# Leaves under results/{cohort}/cohort/: manifest, reports, split, disjoint.json, image stores, Table 1, contact sheet.
+
+
+rule write_config:
+    message:
+        "Writing down the merged configuration"
+    input:
+        code=library("write_config"),
+    output:
+        "results/config.yaml",
+    log:
+        "results/logs/write_config.log",
+    conda:
+        "../envs/data.yaml"
+    params:
+        config=config,
+    script:
+        "../scripts/write_config.py"
+
+
+rule cohort_simulate:
+    message:
+        "Simulating the radiographs of {wildcards.cohort}"
+    input:
+        code=library("cohort_simulate"),
+    output:
+        sums="results/{cohort}/raw/mimic-cxr-jpg/SHA256SUMS.txt",
+    log:
+        "results/logs/{cohort}/cohort_simulate.log",
+    benchmark:
+        "results/benchmarks/{cohort}/cohort_simulate.tsv"
+    conda:
+        "../envs/simulation.yaml"
+    threads: 8
+    params:
+        root=lambda wildcards: f"results/{wildcards.cohort}/raw",
+        settings=lookup(dpath="cohorts/{cohort}/simulate", within=config),
+    script:
+        "../scripts/cohort_simulate.py"
+
+
+rule cohort_manifest:
+    message:
+        "Reading the raw tables and reports of {wildcards.cohort}"
+    input:
+        code=library("cohort_manifest"),
+        raw=raw_tables,
+    output:
+        manifest="results/{cohort}/cohort/manifest.parquet",
+        reports="results/{cohort}/cohort/reports.parquet",
+        quarantine="results/{cohort}/cohort/quarantine_manifest.csv",
+    log:
+        "results/logs/{cohort}/cohort_manifest.log",
+    benchmark:
+        "results/benchmarks/{cohort}/cohort_manifest.tsv"
+    conda:
+        "../envs/data.yaml"
+    params:
+        root=image_root,
+        reports=report_root,
+        boxes=box_table,
+        settings=lookup(dpath="cohorts/{cohort}/reading", within=config),
+    script:
+        "../scripts/cohort_manifest.py"
+
+
+rule cohort_split:
+    message:
+        "Splitting the patients of {wildcards.cohort}"
+    input:
+        code=library("cohort_split"),
+        manifest="results/{cohort}/cohort/manifest.parquet",
+    output:
+        split="results/{cohort}/cohort/split.parquet",
+    log:
+        "results/logs/{cohort}/cohort_split.log",
+    benchmark:
+        "results/benchmarks/{cohort}/cohort_split.tsv"
+    conda:
+        "../envs/data.yaml"
+    params:
+        shares=lookup(dpath="cohorts/{cohort}/split_shares", within=config),
+        seed=lookup(dpath="cohorts/{cohort}/split_seed", within=config),
+    script:
+        "../scripts/cohort_split.py"
+
+
+rule cohort_assert_disjoint:
+    message:
+        "Asserting that no patient of {wildcards.cohort} is in two splits"
+    input:
+        code=library("cohort_assert_disjoint"),
+        split="results/{cohort}/cohort/split.parquet",
+    output:
+        disjoint="results/{cohort}/cohort/disjoint.json",
+    log:
+        "results/logs/{cohort}/cohort_assert_disjoint.log",
+    benchmark:
+        "results/benchmarks/{cohort}/cohort_assert_disjoint.tsv"
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../scripts/cohort_assert_disjoint.py"
+
+
+rule cohort_image_store:
+    message:
+        "Decoding the images of {wildcards.cohort} to {wildcards.size} px"
+    input:
+        code=library("cohort_image_store"),
+        manifest="results/{cohort}/cohort/manifest.parquet",
+    output:
+        images="results/{cohort}/cohort/images_{size}.npy",
+        index="results/{cohort}/cohort/images_{size}.parquet",
+        checksum="results/{cohort}/cohort/images_{size}.sha256",
+        quarantine="results/{cohort}/cohort/quarantine_images_{size}.csv",
+    log:
+        "results/logs/{cohort}/cohort_image_store_{size}.log",
+    benchmark:
+        "results/benchmarks/{cohort}/cohort_image_store_{size}.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 8
+    params:
+        root=image_root,
+        on_bad_input=lookup(dpath="cohorts/{cohort}/reading/on_bad_input", within=config),
+        maximum_quarantined=lookup(dpath="cohorts/{cohort}/reading/maximum_quarantined", within=config),
+    script:
+        "../scripts/cohort_image_store.py"
+
+
+rule cohort_quarantine:
+    message:
+        "Collecting what was refused of {wildcards.cohort}"
+    input:
+        code=library("cohort_quarantine"),
+        parts=quarantine_parts,
+    output:
+        table="results/quarantine/{cohort}.csv",
+    log:
+        "results/logs/{cohort}/cohort_quarantine.log",
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../scripts/cohort_quarantine.py"
+
+
+rule cohort_table1:
+    message:
+        "Counting who is in each split of {wildcards.cohort}"
+    input:
+        code=library("cohort_table1"),
+        manifest="results/{cohort}/cohort/manifest.parquet",
+        split="results/{cohort}/cohort/split.parquet",
+    output:
+        table=report(
+            "results/{cohort}/cohort/table1.csv",
+            caption="../workflow/report/table1.rst",
+            category="Cohort",
+            labels={"cohort": "{cohort}", "shows": "patients, studies, images and labels by split"},
+        ),
+        twin="results/{cohort}/cohort/table1.parquet",
+    log:
+        "results/logs/{cohort}/cohort_table1.log",
+    benchmark:
+        "results/benchmarks/{cohort}/cohort_table1.tsv"
+    conda:
+        "../envs/data.yaml"
+    params:
+        simulated=is_simulated,
+    script:
+        "../scripts/cohort_table1.py"
+
+
+rule cohort_contact_sheet:
+    message:
+        "Drawing radiographs of each finding of {wildcards.cohort}"
+    input:
+        code=library("cohort_contact_sheet"),
+        manifest="results/{cohort}/cohort/manifest.parquet",
+    output:
+        sheet=report(
+            "results/{cohort}/cohort/contact_sheet.png",
+            caption="../workflow/report/contact_sheet.rst",
+            category="Cohort",
+            labels={"cohort": "{cohort}", "shows": "radiographs of each finding"},
+        ),
+    log:
+        "results/logs/{cohort}/cohort_contact_sheet.log",
+    benchmark:
+        "results/benchmarks/{cohort}/cohort_contact_sheet.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        root=image_root,
+        simulated=is_simulated,
+    script:
+        "../scripts/cohort_contact_sheet.py"

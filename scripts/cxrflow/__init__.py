@@ -1,0 +1,1 @@
+"""cxrflow: chest-imaging studies from raw files to figures."""

@@ -1,0 +1,1 @@
+"""Cohorts: adapters, simulation, splits and the image store."""

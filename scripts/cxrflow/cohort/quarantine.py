@@ -1,0 +1,47 @@
+"""Every input row that was refused, with the file, the row and the reason: nothing is dropped silently."""
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from cxrflow.errors import UserError
+from cxrflow.files import write_table
+
+logger = logging.getLogger(__name__)
+
+COLUMNS = ["file", "row", "rule", "reason"]
+
+
+@dataclass
+class Quarantine:
+    """The refused rows of one rule."""
+
+    rule: str
+    rows: list[tuple[str, str, str, str]] = field(default_factory=list)
+
+    def add(self, file: str, row: str, reason: str) -> None:
+        """Refuse one row of `file` (`row` is its key there, or empty for the whole file)."""
+        self.rows.append((file, row, self.rule, reason))
+
+    def add_rows(self, file: str, keys: pd.Series, reason: str) -> None:
+        """Refuse many rows of `file` for one reason."""
+        self.rows.extend((file, str(key), self.rule, reason) for key in keys)
+
+    def settle(self, path: Path, total: int, on_bad_input: str, maximum_share: float) -> None:
+        """Write the rows; raise UserError where the configuration does not tolerate them.
+
+        The table is written first, so that it is there to read when the run fails.
+        """
+        table = pd.DataFrame(self.rows, columns=COLUMNS).sort_values(COLUMNS, ignore_index=True)
+        write_table(path, table)
+        for reason, count in table["reason"].value_counts().items():
+            logger.warning("quarantined %d of %d: %s", count, total, reason)
+        tolerated = 0.0 if on_bad_input == "fail" else maximum_share
+        if len(table) > tolerated * total:
+            raise UserError(
+                f"{len(table)} of {total} input rows were refused, more than the tolerated share of {tolerated:g}. "
+                f"First: {dict(table.iloc[0])}.",
+                "mend the input, or raise `maximum_quarantined` of this cohort if the loss is acceptable.",
+            )

@@ -1,0 +1,43 @@
+"""What models train on: the canonical tables joined to one row per image."""
+
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from cxrflow.cohort.tables import read_labels
+from cxrflow.errors import UserError
+
+Uncertain = Literal["ignore", "zero", "one"]
+
+_UNCERTAIN_VALUE = {"ignore": float("nan"), "zero": 0.0, "one": 1.0}
+_COLUMNS = ["image_id", "patient_id", "study_id", "split", "view", "height", "width", "boxes", "text"]
+
+
+def load_samples(
+    manifest: Path,
+    split: Path,
+    reports: Path,
+    labels: list[str],
+    uncertain: Uncertain = "zero",
+    store_index: Path | None = None,
+) -> pd.DataFrame:
+    """Return one row per image that has a report (and, with `store_index`, was decoded), sorted by image_id.
+
+    Columns: image_id, patient_id, study_id, split, view, height, width, boxes, text, then one float column per label:
+    1 present, 0 absent or not mentioned; uncertain by policy (`ignore` leaves NaN). Raises UserError for a label that
+    the cohort does not have.
+    """
+    known = read_labels(manifest)
+    unknown = [label for label in labels if label not in known]
+    if unknown:
+        raise UserError(f"The cohort has no labels {unknown}.", f"its labels are: {', '.join(known)}.")
+    images = pd.read_parquet(manifest)
+    images[labels] = images[labels].fillna(0.0).replace(-1.0, _UNCERTAIN_VALUE[uncertain])
+    samples = images.merge(pd.read_parquet(split)[["image_id", "split"]], on="image_id", validate="one_to_one")
+    samples = samples.merge(
+        pd.read_parquet(reports, columns=["study_id", "text"]), on="study_id", validate="many_to_one"
+    )
+    if store_index is not None:
+        samples = samples[samples["image_id"].isin(pd.read_parquet(store_index)["image_id"])]
+    return samples.sort_values("image_id", ignore_index=True)[[*_COLUMNS, *labels]]

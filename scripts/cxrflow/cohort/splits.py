@@ -1,0 +1,62 @@
+"""The one authority on which patient is in which split, and the proof that no patient is in two."""
+
+import logging
+
+import numpy as np
+import pandas as pd
+
+from cxrflow.cohort.tables import SPLITS
+from cxrflow.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+KEYS = ["image_id", "patient_id", "study_id"]
+
+
+def split_images(
+    manifest: pd.DataFrame, labels: list[str], shares: tuple[float, float, float], seed: int
+) -> pd.DataFrame:
+    """Return image_id, patient_id, study_id, split: the official split where there is one, else one made from `seed`."""
+    split = manifest[KEYS].copy()
+    if manifest["official_split"].notna().all():
+        logger.info("The official split is used.")
+        split["split"] = manifest["official_split"]
+    else:
+        logger.info("There is no official split: patients are split %s from seed %d.", shares, seed)
+        split["split"] = manifest["patient_id"].map(split_patients(manifest, labels, shares, seed))
+    return split
+
+
+def split_patients(
+    manifest: pd.DataFrame, labels: list[str], shares: tuple[float, float, float], seed: int
+) -> dict[str, str]:
+    """Assign whole patients to splits, stratified by each patient's rarest positive label.
+
+    Within a stratum the order is random from `seed` and the splits are dealt out evenly along it, so that every split
+    gets its share of each label as nearly as whole patients allow.
+    """
+    positive = manifest.groupby("patient_id")[labels].max().eq(1.0).sort_index()
+    order = positive.sum().sort_values(kind="stable").index
+    stratum = positive[order].to_numpy().argmax(axis=1) + len(labels) * ~positive.to_numpy().any(axis=1)
+    random = np.random.default_rng(seed).permutation(len(positive))
+    ranked = random[np.argsort(stratum[random], kind="stable")]
+    # A low-discrepancy sequence along the strata keeps the shares of every contiguous run close to the target.
+    position = (np.arange(len(ranked)) * 0.6180339887498949 + 0.5) % 1.0
+    names = np.asarray(SPLITS)[np.searchsorted(np.cumsum(shares)[:-1], position, side="right")]
+    return dict(zip(positive.index[ranked], names, strict=True))
+
+
+def assert_disjoint(split: pd.DataFrame) -> dict[str, object]:
+    """Return the counts per split; raise UserError where a patient, study or image is in more than one.
+
+    No id is named in the error: it may be credentialed data.
+    """
+    for key in KEYS:
+        shared = split.groupby(key)["split"].nunique().gt(1)
+        if shared.any():
+            raise UserError(
+                f"{int(shared.sum())} values of {key} are in more than one split.",
+                "models would be tested on what they were trained on: mend the split table or let the workflow make one.",
+            )
+    counts = split.groupby("split")[KEYS].nunique()
+    return {"disjoint": True, "counts": counts.reindex(list(SPLITS), fill_value=0).to_dict("index")}

@@ -1,0 +1,117 @@
+"""The whole configuration as one typed model; the JSON schema and every error message come from it."""
+
+import difflib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from cxrflow.cohort.settings import CohortSettings
+from cxrflow.errors import UserError
+from cxrflow.neural.settings import NeuralSettings
+from cxrflow.reports.settings import ReportsSettings
+from cxrflow.settings import Settings
+
+SYSTEMS = ("neural",)
+
+
+class RunSettings(Settings):
+    """What one call of the workflow makes."""
+
+    cohorts: list[str] = Field(default=["demo-mimic"], min_length=1)
+    """Names of the cohorts (keys of `cohorts`) that the systems run on."""
+    systems: list[Literal["neural"]] = Field(default=["neural"], min_length=1)
+    """Systems to run."""
+
+
+class Config(Settings):
+    """Everything a user can set about the science; machines are described by profiles."""
+
+    run: RunSettings = RunSettings()
+    """What this call makes."""
+    cohorts: dict[str, CohortSettings]
+    """The data sets, by the name that their results folder gets."""
+    reports: ReportsSettings = ReportsSettings()
+    """From report text to findings and graphs."""
+    neural: NeuralSettings = NeuralSettings()
+    """The system `neural`."""
+
+    @model_validator(mode="after")
+    def _cohorts_exist(self) -> "Config":
+        unknown = sorted(set(self.run.cohorts) - set(self.cohorts))
+        if unknown:
+            raise ValueError(f"run.cohorts names {unknown}; known cohorts: {sorted(self.cohorts)}")
+        return self
+
+
+def parse_config(raw: Mapping[str, Any]) -> Config:
+    """Validate `raw`; raise UserError naming each bad key, its value, what is allowed, and a hint."""
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        lines = [_explain(problem) for problem in error.errors(include_url=False)]
+        raise UserError(
+            "The configuration is not valid:\n" + "\n".join(lines),
+            "every key, with its meaning and default, is described in workflow/schemas/config.schema.json.",
+        ) from None
+
+
+def plain_config(config: Config) -> dict[str, Any]:
+    """Return the configuration with all defaults as plain types, ready for Snakemake's lookups."""
+    return config.model_dump(mode="json")
+
+
+def schema_text() -> str:
+    """Return the JSON schema of the configuration, as kept in workflow/schemas."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
+    return json.dumps(schema, indent=2) + "\n"
+
+
+def _explain(problem: Any) -> str:
+    location = [str(part) for part in problem["loc"]]
+    key = ".".join(location) or "(the whole file)"
+    if problem["type"] == "extra_forbidden":
+        allowed = sorted(_fields_at(problem["loc"][:-1]))
+        close = difflib.get_close_matches(location[-1], allowed, n=1)
+        meant = f" Did you mean {close[0]!r}?" if close else ""
+        return f"  {key}: unknown key.{meant} Allowed here: {', '.join(allowed)}."
+    if problem["type"] == "missing":
+        return f"  {key}: this key is required and absent."
+    found = problem["input"]
+    shown = "" if isinstance(found, Mapping | BaseModel) else f" found {found!r};"
+    return f"  {key}:{shown} {problem['msg']}."
+
+
+def _fields_at(location: tuple[str | int, ...]) -> set[str]:
+    """Return the keys that the model at `location` knows (empty where there is no model)."""
+    annotation: Any = Config
+    for part in location:
+        model = _model_in(annotation)
+        if model is not None and part in model.model_fields:
+            annotation = model.model_fields[str(part)].annotation
+        elif get_origin(annotation) in (dict, list, tuple):
+            annotation = get_args(annotation)[-1]
+    model = _model_in(annotation)
+    return set(model.model_fields) if model is not None else set()
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) in (Union, UnionType):
+        return next((model for model in map(_model_in, get_args(annotation)) if model is not None), None)
+    return None
+
+
+def main() -> None:
+    """Write the schema (used by `make schema`)."""
+    from cxrflow.files import write_text
+
+    write_text(Path("workflow/schemas/config.schema.json"), schema_text())
+
+
+if __name__ == "__main__":
+    main()

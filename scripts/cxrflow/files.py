@@ -1,0 +1,112 @@
+"""The only writer of the house: temporary name beside the target, fsync, replace."""
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cxrflow.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@contextmanager
+def atomic_path(target: Path | str) -> Iterator[Path]:
+    """Yield a temporary path beside `target`; on success it is synced and takes the target's name.
+
+    Whatever goes wrong inside the block, the target keeps its old content (or stays absent).
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        _sync(temporary)
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, target)
+        _sync(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(target: Path | str, content: bytes) -> None:
+    """Write `content` whole or not at all."""
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(target: Path | str, content: str) -> None:
+    """Write `content` as UTF-8, whole or not at all."""
+    write_bytes(target, content.encode())
+
+
+def write_json(target: Path | str, content: Any) -> None:
+    """Write `content` as indented JSON with sorted keys."""
+    write_text(target, json.dumps(content, indent=2, sort_keys=True) + "\n")
+
+
+def write_gzip(target: Path | str, content: bytes) -> None:
+    """Write `content` gzipped without a time stamp, so that equal content gives equal bytes."""
+    buffer = io.BytesIO()
+    with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, filename="") as stream:
+        stream.write(content)
+    write_bytes(target, buffer.getvalue())
+
+
+def write_table(target: Path | str, table: "pd.DataFrame") -> None:
+    """Write a table as parquet or csv (by the suffix of `target`)."""
+    with atomic_path(target) as temporary:
+        if Path(target).suffix == ".parquet":
+            table.to_parquet(temporary, index=False)
+        else:
+            table.to_csv(temporary, index=False)
+
+
+def write_twins(target: Path | str, table: "pd.DataFrame") -> None:
+    """Write a results table as csv with its parquet twin beside it."""
+    target = Path(target)
+    write_table(target.with_suffix(".parquet"), table)
+    write_table(target.with_suffix(".csv"), table)
+
+
+def sha256(path: Path | str) -> str:
+    """Return the hexadecimal SHA-256 of a file."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def confined(root: Path, relative: str) -> Path:
+    """Return `root / relative`, or raise UserError where that would leave `root`.
+
+    Paths in data (csv cells, archive members) are not to be trusted.
+    """
+    path = (root / relative).resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise UserError(
+            f"The path {relative!r} leads out of {root}.",
+            "Paths in a data set's tables are relative to its root and never contain '..'.",
+        )
+    return path
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,42 @@
+"""Which of the house's modules a script needs, found by reading it: Snakemake then re-runs exactly those rules."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGE = "cxrflow"
+
+
+def local_imports(script: Path, library: Path) -> list[Path]:
+    """Return the files of the package below `library` that `script` imports, directly or through others, sorted.
+
+    Imports inside functions count. A package's `__init__.py` counts with each of its modules, since importing the
+    module runs it.
+    """
+    found: set[Path] = set()
+    waiting = [script]
+    while waiting:
+        for name in _imported_names(waiting.pop()):
+            fresh = set(_files_of(name, library)) - found
+            found |= fresh
+            waiting.extend(fresh)
+    return sorted(found)
+
+
+def _imported_names(source: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"), filename=str(source))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _files_of(name: str, library: Path) -> Iterator[Path]:
+    parts = name.split(".")
+    if parts[0] != PACKAGE:
+        return
+    for depth in range(1, len(parts) + 1):
+        place = library.joinpath(*parts[:depth])
+        candidates = (place / "__init__.py", place.with_suffix(".py"))
+        yield from (candidate for candidate in candidates if candidate.is_file())

@@ -1,0 +1,88 @@
+import json
+import re
+
+import pytest
+import yaml
+
+from cxrflow.config import Config, parse_config, plain_config, schema_text
+from cxrflow.errors import UserError
+
+REAL = {"root": "/data/jpg", "reports": "/data/reports"}
+
+
+def complaint(raw) -> str:
+    with pytest.raises(UserError) as caught:
+        parse_config(raw)
+    return str(caught.value)
+
+
+def config(**changes):
+    return {"cohorts": {"demo-mimic": {"simulate": {}}}, **changes}
+
+
+def test_the_committed_schema_is_the_models(root):
+    assert (root / "workflow/schemas/config.schema.json").read_text() == schema_text(), "run `make schema`"
+
+
+def test_the_demo_configuration_is_valid_and_its_defaults_are_stable_under_a_round_trip(root):
+    plain = plain_config(parse_config(yaml.safe_load((root / "config.yaml").read_text())))
+    assert plain_config(parse_config(json.loads(json.dumps(plain)))) == plain
+
+
+def test_every_key_of_the_schema_has_a_description():
+    def undescribed(node, path):
+        for key, value in node.get("properties", {}).items():
+            if "description" not in value:
+                yield f"{path}.{key}"
+
+    schema = json.loads(schema_text())
+    models = {"": schema, **schema["$defs"]}
+    assert [name for title, node in models.items() for name in undescribed(node, title)] == []
+
+
+def test_an_unknown_key_is_named_with_what_is_allowed_and_what_was_probably_meant():
+    message = complaint(config(neural={"gnn": {"epoch": 3}}))
+    assert "neural.gnn.epoch: unknown key. Did you mean 'epochs'?" in message
+    assert "learning_rate" in message
+    assert re.search(r"\nHint: .+", message)
+
+
+def test_an_unknown_key_of_a_cohort_names_the_cohort():
+    assert "cohorts.mimic.rooot: unknown key. Did you mean 'root'?" in complaint(
+        {"run": {"cohorts": ["mimic"]}, "cohorts": {"mimic": {**REAL, "rooot": "x"}}}
+    )
+
+
+def test_a_wrong_value_is_named_with_what_was_found():
+    message = complaint(config(neural={"gnn": {"epochs": "many"}}))
+    assert "neural.gnn.epochs: found 'many'" in message
+
+
+def test_all_mistakes_are_told_at_once():
+    message = complaint(config(neural={"gnn": {"epochs": 0}, "nonsense": 1}))
+    assert "neural.gnn.epochs" in message
+    assert "neural.nonsense" in message
+
+
+@pytest.mark.parametrize(
+    "cohort", [{}, {"simulate": {}, **REAL}, {"root": "/data/jpg"}, {**REAL, "split_shares": [0.5, 0.1, 0.1]}]
+)
+def test_cross_field_rules_of_a_cohort_hold(cohort):
+    assert "cohorts.demo-mimic" in complaint({"cohorts": {"demo-mimic": cohort}})
+
+
+def test_a_cohort_to_run_must_be_described():
+    assert "run.cohorts names ['nih']" in complaint(config(run={"cohorts": ["nih"]}))
+
+
+def test_every_key_is_read_by_some_rule(root):
+    """Each leaf's block is looked up by a rule, so that no key is dead weight."""
+    text = "".join(path.read_text() for path in (root / "rules").glob("*.smk"))
+    blocks = [name for name in Config.model_fields if name not in ("run", "cohorts")]
+    looked_up = set(re.findall(r'lookup\(\s*(?:dpath=)?"([^"]+)"', text))
+    for block in blocks:
+        fields = Config.model_fields[block].annotation.model_fields
+        missing = [
+            key for key in fields if not any(f"{block}/{key}".startswith(path.rstrip("/")) for path in looked_up)
+        ]
+        assert not missing, f"no rule looks up {block}: {missing}"

@@ -1,0 +1,45 @@
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cxrflow.errors import UserError
+from cxrflow.files import atomic_path, confined, write_gzip, write_text
+
+
+def test_a_failure_while_writing_keeps_the_old_content_and_leaves_no_other_file(tmp_path):
+    target = tmp_path / "table.csv"
+    write_text(target, "old")
+    with pytest.raises(RuntimeError), atomic_path(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["table.csv"]
+
+
+def test_files_follow_the_umask(tmp_path):
+    old = os.umask(0o077)
+    try:
+        write_text(tmp_path / "private", "x")
+    finally:
+        os.umask(old)
+    assert (tmp_path / "private").stat().st_mode & 0o777 == 0o600
+
+
+def test_equal_content_gives_equal_gzip_bytes(tmp_path):
+    write_gzip(tmp_path / "a.gz", b"content")
+    write_gzip(tmp_path / "b.gz", b"content")
+    assert (tmp_path / "a.gz").read_bytes() == (tmp_path / "b.gz").read_bytes()
+
+
+@pytest.mark.parametrize("path", ["../x", "a/../../x", "/etc/passwd"])
+def test_paths_that_leave_the_root_are_refused(tmp_path, path):
+    with pytest.raises(UserError, match="leads out of"):
+        confined(tmp_path, path)
+
+
+@given(st.lists(st.sampled_from(["a", "b.jpg", "p10"]), min_size=1))
+def test_plain_relative_paths_stay_where_they_point(tmp_path_factory, parts):
+    root = tmp_path_factory.getbasetemp()
+    assert confined(root, "/".join(parts)) == root.resolve().joinpath(*parts)

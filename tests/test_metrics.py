@@ -1,0 +1,106 @@
+"""Metrics equal scikit-learn's and hand-computed values; intervals move with patients, not with images."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from cxrflow.metrics import (
+    auroc,
+    average_precision,
+    estimate,
+    interval,
+    mean_estimate,
+    over_resamples,
+    paired_difference,
+    resample_weights,
+    weighted_mean,
+)
+
+examples = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 6), st.integers(0, 3)), min_size=2, max_size=40)
+
+
+def test_auroc_by_hand() -> None:
+    # Positives score 3 and 2, negatives 2 and 1: of the four pairs three are won and one is tied.
+    assert auroc([1, 1, 0, 0], [3, 2, 2, 1])[0] == pytest.approx(3.5 / 4)
+
+
+def test_average_precision_by_hand() -> None:
+    # Ranked 1, 0, 1: precision 1 at the first positive and 2/3 at the second.
+    assert average_precision([1, 0, 1], [3, 2, 1])[0] == pytest.approx((1 + 2 / 3) / 2)
+
+
+@given(examples)
+def test_equal_to_scikit_learn_with_ties_and_weights(rows: list[tuple[int, int, int]]) -> None:
+    outcome, score, weight = np.array(rows).T
+    drawn = np.repeat(np.arange(len(rows)), weight)
+    if len(set(outcome[drawn].tolist())) < 2:
+        assert np.isnan(auroc(outcome, score, weight[None])[0])
+        assert np.isnan(average_precision(outcome, score, weight[None])[0])
+        return
+    assert auroc(outcome, score, weight[None])[0] == pytest.approx(roc_auc_score(outcome[drawn], score[drawn]))
+    expected = average_precision_score(outcome[drawn], score[drawn])
+    assert average_precision(outcome, score, weight[None])[0] == pytest.approx(expected)
+
+
+@given(examples)
+def test_auroc_of_the_reversed_score_is_the_complement(rows: list[tuple[int, int, int]]) -> None:
+    outcome, score, _ = np.array(rows).T
+    np.testing.assert_allclose(auroc(outcome, -score), 1 - auroc(outcome, score))
+
+
+@given(st.lists(st.integers(0, 8), min_size=1, max_size=60), st.integers(0, 3))
+@settings(max_examples=30)
+def test_patients_are_drawn_whole(patients: list[int], seed: int) -> None:
+    weights = resample_weights(patients, 20, seed)
+    for patient in set(patients):
+        columns = weights[:, np.array(patients) == patient]
+        assert (columns == columns[:, :1]).all()
+    _, first = np.unique(patients, return_index=True)
+    assert (weights[:, first].sum(axis=1) == len(set(patients))).all()
+
+
+def test_a_patients_images_repeated_do_not_narrow_the_interval() -> None:
+    rng = np.random.default_rng(0)
+    outcome = rng.integers(0, 2, 60)
+    score, patients = outcome + rng.normal(size=60), np.arange(60)
+    single = estimate(auroc, outcome, score, resample_weights(patients, 400, 0))
+    many = estimate(
+        auroc,
+        *(np.repeat(column, 10) for column in (outcome, score)),
+        resample_weights(np.repeat(patients, 10), 400, 0),
+    )
+    np.testing.assert_allclose(single, many)
+    assert single.low < single.value < single.high
+
+
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    outcome, score, weights = rng.integers(0, 2, 50), rng.normal(size=50), resample_weights(np.arange(50), 64, 0)
+    whole = over_resamples(auroc, outcome, score, weights)
+    monkeypatch.setattr("cxrflow.metrics._CELLS", 170)
+    np.testing.assert_array_equal(whole, over_resamples(auroc, outcome, score, weights))
+
+
+def test_one_outcome_has_no_value() -> None:
+    nothing = estimate(auroc, np.ones(5), np.arange(5.0), resample_weights(np.arange(5), 100, 0))
+    assert np.isnan(nothing).all()
+    assert np.isnan(auroc([], [])[0])
+
+
+def test_interval_needs_most_resamples() -> None:
+    assert np.isnan(interval(0.5, np.array([0.4, np.nan, np.nan])).low)
+    assert interval(0.5, np.array([0.5, 0.5, np.nan])) == (0.5, 0.5, 0.5)
+
+
+def test_equal_models_do_not_differ() -> None:
+    rng = np.random.default_rng(2)
+    outcome, score, weights = rng.integers(0, 2, 40), rng.normal(size=40), resample_weights(np.arange(40), 100, 0)
+    assert paired_difference(auroc, outcome, score, 3 * score, weights) == (0, 0, 0)
+    assert mean_estimate(auroc, outcome, [score, score], weights) == estimate(auroc, outcome, score, weights)
+
+
+def test_weighted_mean_leaves_unknown_values_out() -> None:
+    np.testing.assert_allclose(weighted_mean([1.0, np.nan, 3.0], np.array([[1, 5, 1], [0, 1, 2]])), [2, 3])
+    assert np.isnan(weighted_mean([np.nan])[0])
