@@ -3,8 +3,6 @@
 
 
 rule write_config:
-    message:
-        "Writing down the merged configuration"
     input:
         code=library("write_config"),
     output:
@@ -15,13 +13,13 @@ rule write_config:
         "../envs/data.yaml"
     params:
         config=config,
+    message:
+        "Writing down the merged configuration"
     script:
         "../scripts/write_config.py"
 
 
 rule cohort_simulate:
-    message:
-        "Simulating the radiographs of {wildcards.cohort}"
     input:
         code=library("cohort_simulate"),
     output:
@@ -36,13 +34,13 @@ rule cohort_simulate:
     params:
         root=lambda wildcards: f"results/{wildcards.cohort}/raw",
         settings=lookup(dpath="cohorts/{cohort}/simulate", within=config),
+    message:
+        "Simulating the radiographs of {wildcards.cohort}"
     script:
         "../scripts/cohort_simulate.py"
 
 
 rule cohort_manifest:
-    message:
-        "Reading the raw tables and reports of {wildcards.cohort}"
     input:
         code=library("cohort_manifest"),
         raw=raw_tables,
@@ -61,13 +59,13 @@ rule cohort_manifest:
         reports=report_root,
         boxes=box_table,
         settings=lookup(dpath="cohorts/{cohort}/reading", within=config),
+    message:
+        "Reading the raw tables and reports of {wildcards.cohort}"
     script:
         "../scripts/cohort_manifest.py"
 
 
 rule cohort_split:
-    message:
-        "Splitting the patients of {wildcards.cohort}"
     input:
         code=library("cohort_split"),
         manifest="results/{cohort}/cohort/manifest.parquet",
@@ -82,13 +80,13 @@ rule cohort_split:
     params:
         shares=lookup(dpath="cohorts/{cohort}/split_shares", within=config),
         seed=lookup(dpath="cohorts/{cohort}/split_seed", within=config),
+    message:
+        "Splitting the patients of {wildcards.cohort}"
     script:
         "../scripts/cohort_split.py"
 
 
 rule cohort_assert_disjoint:
-    message:
-        "Asserting that no patient of {wildcards.cohort} is in two splits"
     input:
         code=library("cohort_assert_disjoint"),
         split="results/{cohort}/cohort/split.parquet",
@@ -100,13 +98,13 @@ rule cohort_assert_disjoint:
         "results/benchmarks/{cohort}/cohort_assert_disjoint.tsv"
     conda:
         "../envs/data.yaml"
+    message:
+        "Asserting that no patient of {wildcards.cohort} is in two splits"
     script:
         "../scripts/cohort_assert_disjoint.py"
 
 
 rule cohort_image_store:
-    message:
-        "Decoding the images of {wildcards.cohort} to {wildcards.size} px"
     input:
         code=library("cohort_image_store"),
         manifest="results/{cohort}/cohort/manifest.parquet",
@@ -126,13 +124,13 @@ rule cohort_image_store:
         root=image_root,
         on_bad_input=lookup(dpath="cohorts/{cohort}/reading/on_bad_input", within=config),
         maximum_quarantined=lookup(dpath="cohorts/{cohort}/reading/maximum_quarantined", within=config),
+    message:
+        "Decoding the images of {wildcards.cohort} to {wildcards.size} px"
     script:
         "../scripts/cohort_image_store.py"
 
 
 rule cohort_quarantine:
-    message:
-        "Collecting what was refused of {wildcards.cohort}"
     input:
         code=library("cohort_quarantine"),
         parts=quarantine_parts,
@@ -142,13 +140,13 @@ rule cohort_quarantine:
         "results/logs/{cohort}/cohort_quarantine.log",
     conda:
         "../envs/data.yaml"
+    message:
+        "Collecting what was refused of {wildcards.cohort}"
     script:
         "../scripts/cohort_quarantine.py"
 
 
 rule cohort_table1:
-    message:
-        "Counting who is in each split of {wildcards.cohort}"
     input:
         code=library("cohort_table1"),
         manifest="results/{cohort}/cohort/manifest.parquet",
@@ -169,13 +167,13 @@ rule cohort_table1:
         "../envs/data.yaml"
     params:
         simulated=is_simulated,
+    message:
+        "Counting who is in each split of {wildcards.cohort}"
     script:
         "../scripts/cohort_table1.py"
 
 
 rule cohort_contact_sheet:
-    message:
-        "Drawing radiographs of each finding of {wildcards.cohort}"
     input:
         code=library("cohort_contact_sheet"),
         manifest="results/{cohort}/cohort/manifest.parquet",
@@ -195,5 +193,7 @@ rule cohort_contact_sheet:
     params:
         root=image_root,
         simulated=is_simulated,
+    message:
+        "Drawing radiographs of each finding of {wildcards.cohort}"
     script:
         "../scripts/cohort_contact_sheet.py"

@@ -9,7 +9,13 @@ from PIL import Image
 
 from cxrflow.cohort.mimic import LABELS
 
-REPORT = " FINAL REPORT\n INDICATION: Cough.\n\n FINDINGS:  The heart is enlarged. No effusion.\n\n IMPRESSION:  Cardiomegaly.\n"
+REPORT = """ FINAL REPORT
+ INDICATION: Cough.
+
+ FINDINGS:  The heart is enlarged. No effusion.
+
+ IMPRESSION:  Cardiomegaly.
+"""
 # image, patient, study, split, view
 ROWS = [
     ("a-1", "10000001", "50000001", "train", "PA"),

@@ -1,31 +1,75 @@
-"""Run Snakemake as a user would, in a folder of its own."""
+"""Run Snakemake as a user would, in a copy of the repository."""
 
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+PARTS = ("config.yaml", "workflow", "rules", "scripts", "envs", "tests/config")
 
 
-def snakemake(root: Path, directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the workflow of `root` with its results in `directory`."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(root / "workflow/Snakefile"), "--cores", "2"]
-    directory.joinpath("config.yaml").write_text((root / "config.yaml").read_text())
-    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
-    return subprocess.run(
-        [*command, "--directory", str(directory), *arguments],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
+@dataclass(frozen=True)
+class Copy:
+    """A copy of the repository, with its own results."""
+
+    root: Path
+    hash_seed: str = "0"
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake in the root of the copy."""
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+        environment = {**os.environ, "PYTHONHASHSEED": self.hash_seed}
+        return subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, check=False)
+
+    def tiny(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the small end-to-end configuration."""
+        return self.snakemake("--configfile", "tests/config/tiny.yaml", *arguments)
+
+    def planned(self, *arguments: str) -> dict[str, int]:
+        """Return how many jobs of each rule a dry run of the small configuration plans."""
+        done = self.tiny("--dry-run", "--quiet", "rules", *arguments)
+        assert done.returncode == 0, done.stderr
+        rows = [line.split() for line in (done.stdout + done.stderr).splitlines()]
+        return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit() and row[0] != "total"}
 
 
-@pytest.fixture
-def run(root: Path, tmp_path: Path) -> Run:
-    """Return a function that runs the workflow in an empty folder."""
-    return lambda *arguments: snakemake(root, tmp_path, *arguments)
+def copy_of(root: Path, target: Path, hash_seed: str = "0") -> Copy:
+    """Copy what runs; nothing of the original can be touched by a test."""
+    for part in PARTS:
+        source, place = root / part, target / part
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, place, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, place)
+    return Copy(target, hash_seed)
+
+
+@pytest.fixture(scope="session")
+def fresh(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    """Return a copy in which nothing has run."""
+    return copy_of(root, tmp_path_factory.mktemp("fresh"))
+
+
+def finished_copy(root: Path, target: Path, hash_seed: str) -> Copy:
+    """Return a copy in which the small configuration has run from raw files to figures."""
+    copy = copy_of(root, target, hash_seed)
+    done = copy.tiny()
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-8000:]
+    return copy
+
+
+@pytest.fixture(scope="session")
+def finished(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    """Return a copy in which the small configuration has finished."""
+    return finished_copy(root, tmp_path_factory.mktemp("finished"), hash_seed="1")
+
+
+@pytest.fixture(scope="session")
+def finished_again(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    """Return a second, independent run of the same configuration, with another hash seed."""
+    return finished_copy(root, tmp_path_factory.mktemp("again"), hash_seed="2")

@@ -1,4 +1,4 @@
-"""The adapter of MIMIC-CXR-JPG: the only place that knows this data set's files (PhysioNet, versions 2.0.0 and 2.1.0)."""
+"""The adapter of MIMIC-CXR-JPG 2.0.0 and 2.1.0: the only place that knows this data set's files."""
 
 import logging
 from dataclasses import dataclass

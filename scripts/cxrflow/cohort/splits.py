@@ -16,7 +16,7 @@ KEYS = ["image_id", "patient_id", "study_id"]
 def split_images(
     manifest: pd.DataFrame, labels: list[str], shares: tuple[float, float, float], seed: int
 ) -> pd.DataFrame:
-    """Return image_id, patient_id, study_id, split: the official split where there is one, else one made from `seed`."""
+    """Return image_id, patient_id, study_id, split: the official split if there is one, else one made from `seed`."""
     split = manifest[KEYS].copy()
     if manifest["official_split"].notna().all():
         logger.info("The official split is used.")
@@ -56,7 +56,7 @@ def assert_disjoint(split: pd.DataFrame) -> dict[str, object]:
         if shared.any():
             raise UserError(
                 f"{int(shared.sum())} values of {key} are in more than one split.",
-                "models would be tested on what they were trained on: mend the split table or let the workflow make one.",
+                "models would be tested on what they learned from: mend the split table, or drop it to have one made.",
             )
     counts = split.groupby("split")[KEYS].nunique()
     return {"disjoint": True, "counts": counts.reindex(list(SPLITS), fill_value=0).to_dict("index")}

@@ -1,0 +1,1 @@
+"""Radiology reports: sections, findings and report graphs."""
