@@ -1,4 +1,4 @@
-"""The last words of a run: where to look, or what failed and how to go on."""
+"""The last words of a run: where to look, or how to go on."""
 
 from pathlib import Path
 
@@ -13,16 +13,9 @@ def finished(results: Path) -> str:
     return "\n".join(lines)
 
 
-def failed(results: Path) -> str:
-    """Return the tail of the newest log and the command that goes on from here."""
-    logs = sorted(results.glob("logs/**/*.log"), key=lambda path: path.stat().st_mtime)
-    lines = ["", "The run stopped early."]
-    if logs:
-        lines += [
-            f"Newest log, {logs[-1]}, ends with:",
-            *(f"  {line}" for line in logs[-1].read_text().splitlines()[-8:]),
-        ]
-    lines.append(
-        "What is finished is kept. The same command goes on from there (after a kill: snakemake --unlock first)."
+def failed() -> str:
+    """Return how to go on after a failure."""
+    return (
+        "\nThe run stopped early. The failed rule, its log and the reason are above.\n"
+        "What is finished is kept: the same command goes on from there (after a kill, `snakemake --unlock` once before)."
     )
-    return "\n".join(lines)

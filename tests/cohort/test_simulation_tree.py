@@ -177,6 +177,7 @@ def test_only_what_is_missing_is_made_again(tmp_path):
     victim, *others = images(tmp_path)
     stamps = {path: path.stat().st_mtime_ns for path in others}
     victim.unlink()
+    victim.with_name(f".{victim.name}.half-written.jpg").write_bytes(b"half")  # a killed run's temporary file
     (tmp_path / "mimic-cxr-jpg/SHA256SUMS.txt").unlink()
     simulate_cohort(tmp_path, small, workers=1)
     assert contents(tmp_path) == before

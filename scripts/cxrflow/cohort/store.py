@@ -52,7 +52,7 @@ class ImageStore:
 def decode(path: Path, size: int) -> np.ndarray:
     """Return the image as (size, size) uint8 grey, averaged over the area of each pixel.
 
-    The aspect ratio is not kept (NEURAL, specification of its input: a square resize). Raises ValueError or OSError
+    The aspect ratio is not kept (as NEURAL resizes its input to a square). Raises ValueError or OSError
     where the file is not a whole, reasonable image.
     """
     with Image.open(path) as image:

@@ -1,0 +1,1 @@
+"""Speed against plain reference implementations, measured side by side in one run."""

@@ -1,0 +1,17 @@
+"""Measure every comparison and write results/benchmarks.csv."""
+
+from dataclasses import asdict
+
+import pandas as pd
+
+from benchmarks import cohort, neural
+from benchmarks.timing import measure
+from cxrflow.files import write_table
+
+rows = []
+for room in (cohort, neural):
+    with room.comparisons() as comparisons:
+        rows += [asdict(measure(comparison)) for comparison in comparisons]
+table = pd.DataFrame(rows)
+write_table("results/benchmarks.csv", table)
+print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))

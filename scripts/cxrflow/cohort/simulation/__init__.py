@@ -1,0 +1,1 @@
+"""Simulated frontal radiographs for real reports, written in the layout of MIMIC-CXR-JPG."""

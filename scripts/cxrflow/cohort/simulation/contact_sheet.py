@@ -1,0 +1,79 @@
+"""One figure of radiographs per label, with the boxes that are known: to see at a glance what a cohort looks like."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.patches import Rectangle
+from PIL import Image
+
+from cxrflow.cohort.tables import read_labels
+from cxrflow.files import confined
+from cxrflow.plotting import PALETTE, caption, figure_style, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLUMNS = 6
+SHOWN_SIZE = 320  # pixels of each image in the figure
+NORMAL = "No Finding"
+
+
+def write_contact_sheet(manifest: Path, root: Path, output: Path, simulated: bool = True) -> None:
+    """Draw up to six images of every label that occurs in `manifest`, 'No Finding' first, into the figure `output`.
+
+    Images are read below `root`. Boxes of the row's label are solid, those of other labels dashed. Works as well for a
+    cohort without boxes or without labels (then its first images make the only row).
+    """
+    table = pd.read_parquet(manifest).sort_values("image_id", ignore_index=True)
+    rows = example_rows(table, read_labels(manifest))
+    with figure_style():
+        figure, axes = plt.subplots(
+            len(rows), COLUMNS, figsize=(COLUMNS * 1.75, len(rows) * 1.85 + 0.4), squeeze=False, layout="constrained"
+        )
+        for (label, examples), line in zip(rows.items(), axes, strict=True):
+            line[0].set_title(f"{label} ({count_of(table, label)} of {len(table)} images)", loc="left", fontsize=8)
+            for axis in line:
+                axis.set_axis_off()
+            for axis, (_, row) in zip(line, examples.iterrows(), strict=False):
+                _show(axis, row, label, root)
+        figure.suptitle("Radiographs of each label" + (", simulated" if simulated else ""))
+        images, patients = len(table), table["patient_id"].nunique()
+        text = f"{images} images of {patients} patients. Boxes: solid for the row's label, dashed for others."
+        caption(figure, text, simulated)
+        save_figure(figure, output)
+
+
+def example_rows(table: pd.DataFrame, labels: list[str]) -> dict[str, pd.DataFrame]:
+    """Choose the images of each label that occurs: of different patients, evenly spread over the table."""
+    order = [label for label in (NORMAL, *(one for one in labels if one != NORMAL)) if label in labels]
+    rows = {label: _spread(table[table[label] == 1.0]) for label in order}
+    rows = {label: examples for label, examples in rows.items() if len(examples)}
+    return rows or {"All images": _spread(table)}
+
+
+def count_of(table: pd.DataFrame, label: str) -> int:
+    """Count the images with a label; all of them where it is no column of the table."""
+    return int((table[label] == 1.0).sum()) if label in table else len(table)
+
+
+def _spread(table: pd.DataFrame) -> pd.DataFrame:
+    patients = table.drop_duplicates("patient_id")
+    return patients.iloc[np.unique(np.linspace(0, len(patients) - 1, min(COLUMNS, len(patients))).astype(int))]
+
+
+def _show(axis: "Axes", row: "pd.Series[Any]", label: str, root: Path) -> None:
+    with Image.open(confined(root, row["path"])) as image:
+        image.draft("L", (SHOWN_SIZE, SHOWN_SIZE))
+        shown = image.convert("L").resize((SHOWN_SIZE, round(SHOWN_SIZE * row["height"] / row["width"])))
+    scale = SHOWN_SIZE / row["width"]
+    axis.imshow(np.asarray(shown), cmap="gray", vmin=0, vmax=255)
+    for box in row["boxes"] if row["boxes"] is not None else ():
+        own = box["label"] == label
+        corner = (box["x"] * scale, box["y"] * scale)
+        style: dict[str, Any] = {"linewidth": 0.9 if own else 0.5, "linestyle": "-" if own else ":"}
+        colour = PALETTE[1] if own else PALETTE[9]
+        axis.add_patch(Rectangle(corner, box["w"] * scale, box["h"] * scale, fill=False, edgecolor=colour, **style))
+    axis.text(4, 14, row["view"], color="white", fontsize=6)

@@ -1,0 +1,124 @@
+"""The only place where a metric or an interval is computed: exact with ties, vectorised over bootstrap resamples.
+
+A resample draws patients with replacement; all examples of a patient come with it. It is held as a row of weights,
+the number of times each example was drawn, so that scores are sorted once and not once per resample.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Metric = Callable[[NDArray, NDArray, NDArray | None], Floats]
+_CELLS = 8_000_000  # resamples x examples held at once
+
+
+class Estimate(NamedTuple):
+    """A value with the ends of its 95 % interval; NaN where it is not defined."""
+
+    value: float
+    low: float
+    high: float
+
+
+def auroc(outcome: ArrayLike, score: ArrayLike, weights: NDArray | None = None) -> Floats:
+    """Return the area under the ROC curve, one value per row of `weights` (one value without weights).
+
+    `outcome` (N,) is 0 or 1, `score` (N,), `weights` (R, N). Tied scores count one half, as in the Mann-Whitney
+    statistic. NaN where a row holds only one outcome.
+    """
+    positive, negative = _by_score(outcome, score, weights, descending=False)
+    below = np.cumsum(negative, axis=1) - negative
+    wins = (positive * (below + 0.5 * negative)).sum(axis=1)
+    return _ratio(wins, positive.sum(axis=1) * negative.sum(axis=1))
+
+
+def average_precision(outcome: ArrayLike, score: ArrayLike, weights: NDArray | None = None) -> Floats:
+    """Return the area under the precision-recall curve as a step function, one value per row of `weights`.
+
+    Shapes as in `auroc`; examples of one score enter together. NaN where a row holds only one outcome.
+    """
+    positive, negative = _by_score(outcome, score, weights, descending=True)
+    hits, drawn = np.cumsum(positive, axis=1), np.cumsum(positive + negative, axis=1)
+    precision = np.divide(hits, drawn, out=np.zeros_like(hits), where=drawn > 0)
+    area = _ratio((positive * precision).sum(axis=1), positive.sum(axis=1))
+    return np.where(negative.sum(axis=1) > 0, area, np.nan)
+
+
+def weighted_mean(values: ArrayLike, weights: NDArray | None = None) -> Floats:
+    """Return the mean of `values` (N,) for each row of `weights` (R, N); NaN values take no part."""
+    numbers = np.asarray(values, dtype=np.float64)
+    known = ~np.isnan(numbers)
+    rows = np.ones((1, len(numbers))) if weights is None else np.asarray(weights, dtype=np.float64)
+    return _ratio(rows[:, known] @ numbers[known], rows[:, known].sum(axis=1))
+
+
+def resample_weights(patients: ArrayLike, resamples: int, seed: int) -> NDArray[np.uint16]:
+    """Return (resamples, N): how often each example is drawn when patients are drawn with replacement.
+
+    A function of the patients as a set and of the seed: the order of the rows changes nothing for a patient.
+    """
+    _, patient = np.unique(np.asarray(patients), return_inverse=True)
+    count = int(patient.max()) + 1
+    draws = np.random.default_rng([seed, count]).integers(count, size=(resamples, count))
+    offsets = np.arange(resamples)[:, None] * count
+    times = np.bincount((draws + offsets).ravel(), minlength=resamples * count).reshape(resamples, count)
+    return times.astype(np.uint16)[:, patient]
+
+
+def over_resamples(metric: Metric, outcome: NDArray, score: NDArray, weights: NDArray) -> Floats:
+    """Return `metric` for each row of `weights`, a block of rows at a time."""
+    rows = max(1, _CELLS // max(1, weights.shape[1]))
+    blocks = [metric(outcome, score, weights[start : start + rows]) for start in range(0, len(weights), rows)]
+    return np.concatenate(blocks)
+
+
+def interval(value: float, resampled: Floats) -> Estimate:
+    """Return a value with the 2.5th and 97.5th percentile of its resamples.
+
+    Resamples without a value (one outcome only) are left out; when they are the majority there is no interval.
+    """
+    known = resampled[~np.isnan(resampled)]
+    if np.isnan(value) or 2 * len(known) <= len(resampled):
+        return Estimate(float(value), np.nan, np.nan)
+    low, high = np.percentile(known, [2.5, 97.5])
+    return Estimate(float(value), float(low), float(high))
+
+
+def estimate(metric: Metric, outcome: NDArray, score: NDArray, weights: NDArray) -> Estimate:
+    """Return a metric with its interval over the resamples of `weights`."""
+    return interval(float(metric(outcome, score, None)[0]), over_resamples(metric, outcome, score, weights))
+
+
+def mean_estimate(metric: Metric, outcome: NDArray, scores: Sequence[NDArray], weights: NDArray) -> Estimate:
+    """Return the mean of a metric over several models (seeds), with the interval of that mean over patients."""
+    value = float(np.mean([metric(outcome, score, None)[0] for score in scores]))
+    return interval(value, np.mean([over_resamples(metric, outcome, score, weights) for score in scores], axis=0))
+
+
+def paired_difference(metric: Metric, outcome: NDArray, first: NDArray, second: NDArray, weights: NDArray) -> Estimate:
+    """Return metric(first) - metric(second) on the same patients, with its interval."""
+    value = float(metric(outcome, first, None)[0] - metric(outcome, second, None)[0])
+    change = over_resamples(metric, outcome, first, weights) - over_resamples(metric, outcome, second, weights)
+    return interval(value, change)
+
+
+def _by_score(outcome: ArrayLike, score: ArrayLike, weights: NDArray | None, descending: bool) -> tuple[Floats, Floats]:
+    """Return the weight of positives and of negatives for each distinct score, (R, distinct scores) both, in order."""
+    truth, values = np.asarray(outcome, dtype=np.float64), np.asarray(score, dtype=np.float64)
+    if truth.size == 0:
+        nothing = np.zeros((1 if weights is None else len(weights), 0))
+        return nothing, nothing
+    if np.isnan(values).any():
+        raise ValueError("scores contain NaN")
+    order = np.argsort(-values if descending else values, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(values[order]) != 0])
+    drawn = np.ones((1, len(truth))) if weights is None else np.asarray(weights)[:, order].astype(np.float64)
+    positive = np.add.reduceat(drawn * truth[order], starts, axis=1)
+    return positive, np.add.reduceat(drawn, starts, axis=1) - positive
+
+
+def _ratio(numerator: Floats, denominator: Floats) -> Floats:
+    return np.divide(numerator, denominator, out=np.full(np.shape(denominator), np.nan), where=denominator > 0)

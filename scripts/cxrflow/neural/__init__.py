@@ -1,0 +1,1 @@
+"""neural: radiographs pruned by cross-attention, fused with the report's graph."""

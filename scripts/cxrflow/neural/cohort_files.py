@@ -1,0 +1,38 @@
+"""The canonical tables and the image store, as the neural rules receive them."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cxrflow.cohort.samples import load_samples
+from cxrflow.cohort.store import ImageStore
+
+
+@dataclass(frozen=True)
+class CohortFiles:
+    """The canonical tables and the store that the neural rules read."""
+
+    manifest: Path
+    split: Path
+    reports: Path
+    images: Path
+    index: Path
+
+    @classmethod
+    def of(cls, named: Any) -> "CohortFiles":
+        """Return the files under these names of a rule's input."""
+        return cls(*(Path(getattr(named, field.name)) for field in fields(cls)))
+
+    def samples(self, labels: list[str], uncertain: str) -> pd.DataFrame:
+        """Return one row per decoded image with a report."""
+        return load_samples(self.manifest, self.split, self.reports, labels, uncertain, self.index)  # type: ignore[arg-type]
+
+    def store(self) -> ImageStore:
+        """Open the images."""
+        return ImageStore.open(self.images, self.index)
+
+    def tables(self) -> list[Path]:
+        """Return what identifies the data; the index stands for the images, which would take minutes to read."""
+        return [self.manifest, self.split, self.reports, self.index]

@@ -1,0 +1,81 @@
+"""Radiographs, reports and findings of one split, batch by batch from the memory-mapped store."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from cxrflow.cohort.store import ImageStore
+from cxrflow.errors import UserError
+from cxrflow.neural.augment import augment
+from cxrflow.neural.tokenizer import encode, trimmed
+
+
+@dataclass(frozen=True)
+class RadiographReports:
+    """Paired images, tokens (N, T) int64 and findings (N, C) float32 of some images, in the order of `rows`."""
+
+    images: np.ndarray
+    rows: np.ndarray
+    tokens: Tensor
+    findings: Tensor
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, places: np.ndarray) -> dict[str, Tensor]:
+        """Return images (B, 1, S, S) float32 in 0..1, tokens without needless padding, and findings."""
+        chosen = torch.from_numpy(places)
+        return {
+            "images": read_images(self.images, self.rows[places]),
+            "tokens": trimmed(self.tokens[chosen]),
+            "findings": self.findings[chosen],
+        }
+
+    def in_order(self, size: int) -> Iterator[dict[str, Tensor]]:
+        """Yield every image once, in order and unchanged."""
+        for start in range(0, len(self), size):
+            yield self.batch(np.arange(start, min(start + size, len(self))))
+
+
+@dataclass(frozen=True)
+class AugmentedBatches:
+    """Training batches; order and augmentation are functions of (seed, epoch)."""
+
+    data: RadiographReports
+    size: int
+    seed: int
+
+    def __len__(self) -> int:
+        return -(-len(self.data) // self.size)
+
+    def epoch(self, number: int) -> Iterator[dict[str, Tensor]]:
+        """Yield one epoch in a fresh order; the last batch may be smaller."""
+        order = np.random.default_rng([self.seed, number]).permutation(len(self.data))
+        generator = torch.Generator().manual_seed(self.seed * 100_003 + number)
+        for start in range(0, len(order), self.size):
+            batch = self.data.batch(order[start : start + self.size])
+            yield {**batch, "images": augment(batch["images"], generator)}
+
+
+def read_images(images: np.ndarray, rows: np.ndarray) -> Tensor:
+    """Return rows of a uint8 store as float32 (B, 1, S, S) in 0..1."""
+    return torch.from_numpy(np.stack([images[row] for row in rows])).unsqueeze(1).float() / 255
+
+
+def pair(
+    store: ImageStore, samples: pd.DataFrame, labels: list[str], tokenizer: Tokenizer, max_length: int
+) -> RadiographReports:
+    """Return the images of `samples` (as from `load_samples`) with their tokens and findings."""
+    if samples.empty:
+        raise UserError(
+            "A split has no image with a report.",
+            "Every split needs images: compare cohort/split.parquet with the store's index.",
+        )
+    tokens = encode(tokenizer, samples["text"].tolist(), max_length)
+    findings = torch.from_numpy(samples[labels].to_numpy(dtype=np.float32, copy=True))
+    return RadiographReports(store.images, store.rows(samples["image_id"]), tokens, findings)

@@ -1,0 +1,42 @@
+"""Test-split results of the graph classifiers, with patient-level intervals."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from cxrflow.metrics import Metric, auroc, average_precision, mean_estimate, resample_weights
+from cxrflow.neural.settings import EvaluationSettings
+
+METRICS: dict[str, Metric] = {"auroc": auroc, "auprc": average_precision}
+VARIANT = ["target", "input", "text", "selector", "kept_percent"]
+
+
+def evaluate_predictions(
+    predictions: Sequence[Path], cohort: str, simulated: bool, settings: EvaluationSettings
+) -> pd.DataFrame:
+    """Return one row per variant and metric, from the prediction tables of all seeds.
+
+    `value` is the mean of the seeds' metrics (not the metric of their mean probability: a user trains one model);
+    `low` and `high` are the 95 % interval of that mean over resamples of patients. A target with one outcome among
+    the test patients has no value.
+    """
+    table = pd.concat([pd.read_parquet(path) for path in predictions], ignore_index=True)
+    table = table.sort_values([*VARIANT, "seed", "image_id"], ignore_index=True)
+    images = table.drop_duplicates("image_id").sort_values("image_id")
+    weights = resample_weights(images["patient_id"], settings.resamples, settings.seed)
+    common = {
+        "cohort": cohort,
+        "simulated": simulated,
+        "n_patients": images["patient_id"].nunique(),
+        "n_seeds": table["seed"].nunique(),
+    }
+    rows = []
+    for key, group in table.groupby(VARIANT, sort=True):
+        outcome = group.loc[group["seed"] == group["seed"].min(), "y"].to_numpy()
+        scores = [seed["probability"].to_numpy() for _, seed in group.groupby("seed", sort=True)]
+        for name, metric in METRICS.items():
+            measured = mean_estimate(metric, outcome, scores, weights)._asdict()
+            variant = dict(zip(VARIANT, key, strict=True))
+            rows.append({**common, **variant, "n_positive": int(outcome.sum()), "metric": name, **measured})
+    return pd.DataFrame(rows)

@@ -1,0 +1,1 @@
+"""Fusion: which patch and which report node are joined."""

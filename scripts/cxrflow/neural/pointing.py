@@ -1,0 +1,92 @@
+"""Does attention point at the lesion? Attention and kept patches inside the true boxes, compared with chance."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cxrflow.metrics import interval, resample_weights, weighted_mean
+from cxrflow.neural.settings import GRID_SIDE, EvaluationSettings
+
+Floats = NDArray[np.float64]
+
+
+def box_cover(boxes: Iterable[Mapping[str, Any]], height: float, width: float) -> Floats:
+    """Return (144,): the share of each patch that the union of boxes covers; boxes in pixels of a height x width image.
+
+    The union is counted at 1/16 of a patch, so that overlapping boxes are not counted twice.
+    """
+    side = GRID_SIDE * 16
+    mask = np.zeros((side, side), dtype=bool)
+    for box in boxes:
+        x0, x1 = (round(side * edge / width) for edge in (box["x"], box["x"] + box["w"]))
+        y0, y1 = (round(side * edge / height) for edge in (box["y"], box["y"] + box["h"]))
+        mask[max(0, y0) : max(0, y1), max(0, x0) : max(0, x1)] = True
+    return mask.reshape(GRID_SIDE, 16, GRID_SIDE, 16).mean(axis=(1, 3)).ravel()
+
+
+def finding_covers(samples: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per image and boxed finding: position (row of `samples`), patient_id, finding, cover (144,)."""
+    rows: list[dict[str, Any]] = []
+    for position, sample in enumerate(samples.to_dict("records")):
+        boxes = [] if sample["boxes"] is None else list(sample["boxes"])
+        for finding in sorted({box["label"] for box in boxes}):
+            own = [box for box in boxes if box["label"] == finding]
+            cover = box_cover(own, sample["height"], sample["width"])
+            rows.append({"position": position, "patient_id": sample["patient_id"], "finding": finding, "cover": cover})
+    return pd.DataFrame(rows, columns=["position", "patient_id", "finding", "cover"])
+
+
+def pointing_table(
+    samples: pd.DataFrame,
+    scores: NDArray[np.float32],
+    orders: Mapping[str, NDArray[np.uint8]],
+    shares: Sequence[tuple[float, int]],
+    common: Mapping[str, object],
+    settings: EvaluationSettings,
+) -> pd.DataFrame:
+    """Return one row per finding, selector and metric; rows of `scores` and `orders` (n, 144) go with `samples`.
+
+    mass_in_box: attention inside the finding's boxes. kept_in_box: the part of the kept patches' area that is inside
+    them, per share. `chance` is what an even spread gives: the boxes' part of the image. mass_minus_chance and
+    kept_minus_chance are paired differences with their own interval; mass_minus_prior compares with the average
+    attention map of all these images: above 0, attention moves with the finding. Intervals resample patients.
+    """
+    rows: list[dict[str, object]] = []
+    covers = finding_covers(samples)
+    prior_map = scores.mean(axis=0, dtype=np.float64)
+    for finding, group in covers.groupby("finding", sort=True):
+        places, cover = group["position"].to_numpy(), np.stack(group["cover"].tolist())
+        weights = resample_weights(group["patient_id"], settings.resamples, settings.seed)
+        chance, prior = cover.mean(axis=1), cover @ prior_map
+        facts = {**common, "finding": finding, "n": len(group), "n_patients": group["patient_id"].nunique()}
+        facts |= {"chance": float(chance.mean())}
+        mass = np.einsum("np,np->n", scores[places].astype(np.float64), cover)
+        measured = {"mass_in_box": mass, "mass_minus_chance": mass - chance, "mass_minus_prior": mass - prior}
+        rows += [{**facts, "selector": "attention", **_row(name, values, weights)} for name, values in measured.items()]
+        for selector, order in sorted(orders.items()):
+            for share, kept in shares:
+                inside = np.take_along_axis(cover, order[places, :kept].astype(np.int64), axis=1).mean(axis=1)
+                pair = {"kept_in_box": inside, "kept_minus_chance": inside - chance}
+                kind = {"selector": selector, "kept_percent": share}
+                rows += [{**facts, **kind, **_row(name, values, weights)} for name, values in pair.items()]
+    columns = [
+        *common,
+        "finding",
+        "selector",
+        "kept_percent",
+        "metric",
+        "value",
+        "low",
+        "high",
+        "chance",
+        "n",
+        "n_patients",
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _row(metric: str, values: Floats, weights: NDArray) -> dict[str, object]:
+    return {"metric": metric, **interval(float(values.mean()), weighted_mean(values, weights))._asdict()}

@@ -1,0 +1,243 @@
+"""What a user may choose about `neural`: encoder, decoder, pruning, graphs, classifier, intervals."""
+
+from itertools import pairwise
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from cxrflow.settings import Settings
+
+GRID_SIDE = 12
+"""Patches along each side of a radiograph: Swin-base at 384 px has stride 32, our small network at 192 px stride 16."""
+
+PATCHES = GRID_SIDE * GRID_SIDE
+
+SMALL_STRIDES = (8, 16, 32)
+
+
+class DataSettings(Settings):
+    """What the models see."""
+
+    image_size: int = Field(default=192, gt=0)
+    """Side of the square radiographs in pixels; a multiple of 12, so that each of 12 x 12 patches has whole pixels."""
+    labels: tuple[str, ...] = (
+        "Cardiomegaly",
+        "Pleural Effusion",
+        "Lung Lesion",
+        "Lung Opacity",
+        "Support Devices",
+    )
+    """Findings the vision-language model classifies while it learns to write the report (one output each)."""
+    uncertain: Literal["zero", "one"] = "zero"
+    """How a finding that the report calls uncertain counts: as absent (zero) or as present (one)."""
+
+    @field_validator("image_size")
+    @classmethod
+    def _divides_into_patches(cls, size: int) -> int:
+        if size % GRID_SIDE:
+            raise ValueError(f"image_size is {size}, expected a multiple of {GRID_SIDE} (12 x 12 patches), as 192")
+        return size
+
+    @field_validator("labels")
+    @classmethod
+    def _named_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return distinct(names, "labels")
+
+
+class EncoderSettings(Settings):
+    """The network that turns a radiograph into 144 patch features."""
+
+    name: str = "resnet_small"
+    """`resnet_small` (ours, learns from scratch in minutes) or any timm name with a 12 x 12 feature map."""
+    weights: str | None = None
+    """File of safetensors weights, `hub` for timm's published ones (cached beforehand), or null: from scratch."""
+    widths: tuple[int, ...] = (32, 64, 128)
+    """Channels of each stage of `resnet_small`; other encoders have their own."""
+    pooling: Literal["logsumexp", "mean"] = "logsumexp"
+    """How the classifier sums up 144 patch logits: a soft maximum (small findings count) or their mean (the paper)."""
+
+
+class DecoderSettings(Settings):
+    """The language model that writes the report while it looks at the patches."""
+
+    name: str = "small"
+    """`small` (a T5 decoder and a tokenizer from the train split's reports) or the folder or hub name of a T5 model."""
+    width: int = Field(default=192, gt=0)
+    """Width of the small decoder's tokens."""
+    layers: int = Field(default=2, gt=0)
+    """Layers of the small decoder."""
+    heads: int = Field(default=4, gt=0)
+    """Attention heads of the small decoder."""
+    vocabulary: int = Field(default=2000, ge=64)
+    """Tokens of the small decoder's tokenizer, trained on the reports of the train split only."""
+    max_text_length: int = Field(default=64, ge=2)
+    """Tokens of a report that the decoder reads and writes; longer reports are cut."""
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> "DecoderSettings":
+        if self.width % self.heads:
+            raise ValueError(f"decoder width {self.width} is not a multiple of its {self.heads} heads")
+        return self
+
+
+class VlmSettings(Settings):
+    """Training of the vision-language model (loss = report tokens + classification_weight x findings)."""
+
+    encoder: EncoderSettings = EncoderSettings()
+    """The vision side."""
+    decoder: DecoderSettings = DecoderSettings()
+    """The language side."""
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    """Dropout in the projection between the two."""
+    epochs: int = Field(default=12, gt=0)
+    """Passes over the train split; the one with the lowest validation loss is kept."""
+    batch_size: int = Field(default=32, gt=0)
+    """Radiographs per step."""
+    accumulation: int = Field(default=1, gt=0)
+    """Steps whose gradients are added before the optimiser moves."""
+    learning_rate_language: float = Field(default=1e-3, gt=0)
+    """Rate of the decoder and the projection."""
+    learning_rate_vision: float = Field(default=1e-3, gt=0)
+    """Rate of the encoder and the classifier."""
+    schedule: Literal["constant", "cosine"] = "cosine"
+    """Learning rates over time: constant (the paper) or falling to zero along a cosine after a short warm-up."""
+    classification_weight: float = Field(default=0.5, ge=0)
+    """Weight of the findings' loss beside the report's."""
+    precision: Literal["fp32", "bf16"] = "bf16"
+    """Arithmetic of the forward pass; bf16 is faster where the processor has it, and changes the numbers slightly."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of weights, order, dropout and augmentation."""
+
+
+class AttentionSettings(Settings):
+    """Export of patch features and of the attention that reports pay to patches."""
+
+    layers: Literal["last", "mean"] = "last"
+    """Which decoder layers score a patch: the last one (the paper's) or the mean over all."""
+    tokens: Literal["all", "content"] = "content"
+    """Whose attention is averaged: every report token but padding, or without the end-of-text token as well."""
+    batch_size: int = Field(default=64, gt=0)
+    """Radiographs per forward pass."""
+
+
+class PruningSettings(Settings):
+    """Which patches are kept."""
+
+    percentiles: tuple[float, ...] = (2.3, 6.6, 10.0, 25.0, 50.0, 100.0)
+    """Shares of patches to keep, in per cent, ascending; the paper's headline is 2.3."""
+    mode: Literal["percentile", "topk"] = "percentile"
+    """Keep what lies above the score's percentile (the paper: 2.3 keeps 4 of 144) or exactly the rounded share."""
+    selectors: tuple[Literal["attention", "random"], ...] = ("attention", "random")
+    """Who ranks the patches: the model's attention, and as a control a random order with the same counts."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the random order."""
+
+    @field_validator("percentiles")
+    @classmethod
+    def _ascending_shares(cls, shares: tuple[float, ...]) -> tuple[float, ...]:
+        if not shares or shares[0] <= 0 or shares[-1] > 100 or any(a >= b for a, b in pairwise(shares)):
+            raise ValueError(f"percentiles are {list(shares)}, expected ascending shares above 0 and up to 100")
+        return shares
+
+    @field_validator("selectors")
+    @classmethod
+    def _named_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return distinct(names, "selectors")
+
+
+class GraphSettings(Settings):
+    """Graphs of kept patches joined with the report's graph."""
+
+    text_width: int = Field(default=128, ge=16)
+    """Width of a report node's vector: signed hashes of its words and letter groups, the same for every split."""
+
+
+class GnnSettings(Settings):
+    """The graph classifier, trained once per seed for every share of patches."""
+
+    targets: tuple[str, ...] = ("Cardiomegaly", "Pleural Effusion", "Lung Lesion", "Support Devices")
+    """Findings to classify (one output each)."""
+    inputs: tuple[Literal["fused", "image", "text"], ...] = ("fused", "image", "text")
+    """What the classifier sees: patches and report graph joined, patches only, or the report graph only."""
+    hidden: int = Field(default=128, gt=0)
+    """Width of the graph convolutions."""
+    epochs: int = Field(default=15, gt=0)
+    """Passes over the train graphs; the one with the lowest validation loss is kept."""
+    batch_size: int = Field(default=64, gt=0)
+    """Graphs per step."""
+    learning_rate: float = Field(default=1e-3, gt=0)
+    """Rate of Adam."""
+    precision: Literal["fp32", "bf16"] = "bf16"
+    """Arithmetic of the forward pass, as for the vision-language model."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """One job per seed; each trains every share, input and selector."""
+
+    @field_validator("targets", "inputs")
+    @classmethod
+    def _named_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return distinct(names, "targets and inputs")
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
+            raise ValueError(f"seeds are {list(seeds)}, expected at least one and each once, none negative")
+        return seeds
+
+
+class EvaluationSettings(Settings):
+    """Intervals of the results."""
+
+    resamples: int = Field(default=1000, ge=100)
+    """Bootstrap resamples of patients."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the resamples."""
+    gallery_percentiles: tuple[float, float] = (6.6, 25.0)
+    """The two shares of patches that the gallery shows; both among the pruning percentiles."""
+
+
+class NeuralSettings(Settings):
+    """A vision-language model's cross-attention prunes radiographs; patches and report become one classified graph."""
+
+    data: DataSettings = DataSettings()
+    """What the models see."""
+    vlm: VlmSettings = VlmSettings()
+    """The vision-language model and its training."""
+    attention: AttentionSettings = AttentionSettings()
+    """Export of features and attention."""
+    pruning: PruningSettings = PruningSettings()
+    """Which patches are kept."""
+    graphs: GraphSettings = GraphSettings()
+    """Graphs of patches and report."""
+    gnn: GnnSettings = GnnSettings()
+    """The graph classifier."""
+    evaluation: EvaluationSettings = EvaluationSettings()
+    """Intervals."""
+
+    @model_validator(mode="after")
+    def _small_encoder_fits_the_grid(self) -> "NeuralSettings":
+        stride = self.data.image_size // GRID_SIDE
+        if self.vlm.encoder.name == "resnet_small" and stride not in SMALL_STRIDES:
+            sizes = [GRID_SIDE * stride for stride in SMALL_STRIDES]
+            raise ValueError(f"resnet_small takes images of {sizes} px, image_size is {self.data.image_size}")
+        return self
+
+    @model_validator(mode="after")
+    def _gallery_shows_pruned_shares(self) -> "NeuralSettings":
+        missing = sorted(set(self.evaluation.gallery_percentiles) - set(self.pruning.percentiles))
+        if missing:
+            raise ValueError(f"gallery_percentiles {missing} are not among {list(self.pruning.percentiles)}")
+        return self
+
+    @model_validator(mode="after")
+    def _full_line_has_its_point(self) -> "NeuralSettings":
+        if self.pruning.percentiles[-1] != 100:
+            raise ValueError("percentiles must end with 100: the whole radiograph is what pruning is compared with")
+        return self
+
+
+def distinct(names: tuple[str, ...], what: str) -> tuple[str, ...]:
+    """Return `names`; empty or repeated ones are errors."""
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"{what} are {list(names)}, expected at least one and each only once")
+    return names

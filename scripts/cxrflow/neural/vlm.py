@@ -1,0 +1,149 @@
+"""The vision-language model: patches -> projection -> T5 decoder that writes the report; findings classified beside."""
+
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import T5Config, T5ForConditionalGeneration
+from transformers.modeling_outputs import BaseModelOutput
+
+from cxrflow.files import atomic_path
+from cxrflow.neural.encoders import build_encoder
+from cxrflow.neural.settings import PATCHES, DecoderSettings, VlmSettings
+from cxrflow.neural.tokenizer import PAD_ID, missing_decoder
+
+IGNORED = -100
+
+
+class VlmOutput(NamedTuple):
+    """What a forward pass gives; `cross_attentions` is one (B, heads, T, 144) per decoder layer where asked for."""
+
+    patches: Tensor
+    finding_logits: Tensor
+    generation_loss: Tensor
+    cross_attentions: tuple[Tensor, ...]
+
+
+class PooledClassifier(nn.Module):
+    """One logit per finding from 144 patch features.
+
+    `mean` pools the features first (the paper). `logsumexp` scores each patch and takes a soft maximum, so that a
+    finding in one patch is enough and the patch is told that it was the one (our choice for training from scratch).
+    """
+
+    def __init__(self, width: int, findings: int, pooling: str) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, findings)
+        self.pooling = pooling
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Return logits (B, findings) of patches (B, 144, width)."""
+        if self.pooling == "mean":
+            return self.linear(patches.mean(dim=1))
+        return torch.logsumexp(self.linear(patches).float(), dim=1) - math.log(PATCHES)
+
+
+class VisionLanguageModel(nn.Module):
+    """NEURAL's first stage: the decoder reads patches where T5 would read its own encoder's output."""
+
+    def __init__(self, settings: VlmSettings, image_size: int, findings: int, vocabulary: int) -> None:
+        super().__init__()
+        self.encoder = build_encoder(settings.encoder, image_size)
+        self.decoder = build_decoder(settings.decoder, vocabulary)
+        width = self.decoder.config.d_model
+        self.projection = nn.Sequential(
+            nn.Linear(self.encoder.width, width), nn.Dropout(settings.dropout), nn.ReLU(), nn.Linear(width, width)
+        )
+        self.classifier = PooledClassifier(self.encoder.width, findings, settings.encoder.pooling)
+
+    def forward(self, images: Tensor, tokens: Tensor, attentions: bool = False) -> VlmOutput:
+        """Run teacher-forced: images (B, 1, S, S) in 0..1, tokens (B, T) padded with 0."""
+        patches = self.encoder(images)
+        written = self.decoder(
+            encoder_outputs=BaseModelOutput(last_hidden_state=self.projection(patches)),
+            labels=tokens.masked_fill(tokens == PAD_ID, IGNORED),
+            output_attentions=attentions,
+            use_cache=False,
+        )
+        return VlmOutput(patches, self.classifier(patches), written.loss, written.cross_attentions or ())
+
+    def parameter_groups(self, settings: VlmSettings) -> list[dict]:
+        """Return the optimiser's groups: decoder and projection at the language rate, the rest at the vision rate."""
+        language = [*self.decoder.parameters(), *self.projection.parameters()]
+        vision = [*self.encoder.parameters(), *self.classifier.parameters()]
+        return [
+            {"params": language, "lr": settings.learning_rate_language},
+            {"params": vision, "lr": settings.learning_rate_vision},
+        ]
+
+
+def vlm_loss(output: VlmOutput, findings: Tensor, classification_weight: float) -> Tensor:
+    """Return report loss + weight x findings' loss; findings (B, C) are 0 or 1.
+
+    The spec's two-class cross-entropy on pneumonia is the case C = 1 (a softmax over two logits is a sigmoid of their
+    difference). Padding is no target: the released code trained on it.
+    """
+    classification = F.binary_cross_entropy_with_logits(output.finding_logits.float(), findings)
+    return output.generation_loss + classification_weight * classification
+
+
+def build_decoder(settings: DecoderSettings, vocabulary: int) -> T5ForConditionalGeneration:
+    """Return a T5 whose encoder is taken out: it would never run.
+
+    Attention is the eager kind, since the fused kinds do not give cross-attentions.
+    """
+    if settings.name == "small":
+        model = T5ForConditionalGeneration(_small_config(settings, vocabulary))
+    else:
+        try:
+            model = T5ForConditionalGeneration.from_pretrained(settings.name, attn_implementation="eager")
+        except (OSError, ValueError) as error:
+            raise missing_decoder(settings.name) from error
+    model.encoder = nn.Identity()  # type: ignore[assignment]
+    return model
+
+
+def _small_config(settings: DecoderSettings, vocabulary: int) -> T5Config:
+    config = T5Config(
+        vocab_size=vocabulary,
+        d_model=settings.width,
+        d_kv=settings.width // settings.heads,
+        d_ff=3 * settings.width,
+        num_layers=1,
+        num_decoder_layers=settings.layers,
+        num_heads=settings.heads,
+    )
+    config.decoder_start_token_id = PAD_ID
+    config._attn_implementation = "eager"
+    return config
+
+
+def save_weights(model: nn.Module, path: Path) -> None:
+    """Write a model's weights as safetensors; a tensor that has several names is written under the first of them."""
+    from safetensors.torch import save_file
+
+    state = model.state_dict()
+    with atomic_path(path) as temporary:
+        save_file({name: state[name].detach().cpu().contiguous() for name in _first_names(state)}, str(temporary))
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Read what `save_weights` wrote; raise RuntimeError where it is of another model."""
+    from safetensors.torch import load_file
+
+    found = load_file(path)
+    expected = _first_names(model.state_dict())
+    if set(found) != set(expected):
+        raise RuntimeError(f"{path} holds {len(found)} tensors, the model has {len(expected)} of other names")
+    model.load_state_dict(found, strict=False)
+
+
+def _first_names(state: dict[str, Tensor]) -> list[str]:
+    """Return one name per tensor: T5 knows its embedding under three (safetensors' own choice varies by run)."""
+    first: dict[int, str] = {}
+    for name in sorted(state):
+        first.setdefault(state[name].data_ptr() if state[name].numel() else id(state[name]), name)
+    return sorted(first.values())

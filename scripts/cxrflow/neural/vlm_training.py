@@ -1,0 +1,136 @@
+"""Trains the vision-language model and measures it on the validate split."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from cxrflow.files import write_table
+from cxrflow.metrics import auroc, estimate, resample_weights
+from cxrflow.neural.cohort_files import CohortFiles
+from cxrflow.neural.dataset import AugmentedBatches, RadiographReports, pair
+from cxrflow.neural.settings import DataSettings, EvaluationSettings, VlmSettings
+from cxrflow.neural.tokenizer import published_tokenizer, save_tokenizer, train_tokenizer
+from cxrflow.neural.vlm import VisionLanguageModel, save_weights, vlm_loss
+from cxrflow.training import Batch, Plan, Resume, fingerprint, fit, prepare_torch
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class VlmFiles:
+    """What training leaves behind."""
+
+    weights: Path
+    tokenizer: Path
+    history: Path
+    validation: Path
+    resume: Path
+
+
+def train_vlm(
+    cohort: CohortFiles,
+    outputs: VlmFiles,
+    data: DataSettings,
+    settings: VlmSettings,
+    evaluation: EvaluationSettings,
+    code: list[str],
+    threads: int,
+) -> None:
+    """Train on the train split, keep the epoch with the lowest validation loss, write weights, tokenizer and tables."""
+    prepare_torch(threads, settings.seed)
+    samples = cohort.samples(list(data.labels), data.uncertain)
+    tokenizer = _tokenizer(samples, settings)
+    splits = {name: samples[samples["split"] == name] for name in ("train", "validate")}
+    store, labels = cohort.store(), list(data.labels)
+    train, validate = (
+        pair(store, rows, labels, tokenizer, settings.decoder.max_text_length) for rows in splits.values()
+    )
+    model = VisionLanguageModel(settings, data.image_size, len(labels), tokenizer.get_vocab_size())
+    logger.info("%d training and %d validation radiographs, %d parameters", len(train), len(validate), _size(model))
+    resume = Resume(outputs.resume, fingerprint(_facts(data, settings, threads), [*cohort.tables(), *code]))
+    history, logits = _fit(model, train, validate, labels, settings, resume)
+    write_table(outputs.history, pd.DataFrame(history))
+    write_table(outputs.validation, _validation_table(splits["validate"], logits, labels, evaluation))
+    save_tokenizer(tokenizer, outputs.tokenizer)
+    save_weights(model.cpu(), outputs.weights)
+    resume.discard()
+
+
+def _fit(
+    model: VisionLanguageModel,
+    train: RadiographReports,
+    validate: RadiographReports,
+    labels: list[str],
+    settings: VlmSettings,
+    resume: Resume,
+) -> tuple[list[dict[str, float]], np.ndarray]:
+    """Return the history and the best epoch's logits (N, C) on the validate split."""
+
+    def step(network: nn.Module, batch: Batch) -> Tensor:
+        return vlm_loss(network(batch["images"], batch["tokens"]), batch["findings"], settings.classification_weight)
+
+    def measure(network: nn.Module) -> dict[str, float]:
+        losses, logits = evaluate(network, validate, settings)
+        areas = {f"auroc {label}": float(area) for label, area in zip(labels, _areas(validate, logits), strict=True)}
+        return {"validation_loss": sum(losses), "generation": losses[0], "classification": losses[1], **areas}
+
+    optimiser = torch.optim.AdamW(model.parameter_groups(settings), weight_decay=0.01)
+    plan = Plan(settings.epochs, settings.seed, settings.precision, settings.accumulation, settings.schedule)
+    batches = AugmentedBatches(train, settings.batch_size, settings.seed)
+    progress = fit(model, optimiser, batches, step, measure, plan, resume)
+    model.eval()
+    with torch.no_grad():
+        return progress.history, evaluate(model, validate, settings)[1]
+
+
+def evaluate(
+    model: nn.Module, data: RadiographReports, settings: VlmSettings
+) -> tuple[tuple[float, float], np.ndarray]:
+    """Return the two parts of the loss (report, weighted findings; means over radiographs) and the logits (N, C)."""
+    device = next(model.parameters()).device
+    generation = classification = 0.0
+    logits = []
+    for batch in data.in_order(4 * settings.batch_size):
+        batch = {name: value.to(device) for name, value in batch.items()}
+        output, share = model(batch["images"], batch["tokens"]), len(batch["images"]) / len(data)
+        whole = float(vlm_loss(output, batch["findings"], settings.classification_weight))
+        generation += share * float(output.generation_loss)
+        classification += share * (whole - float(output.generation_loss))
+        logits.append(output.finding_logits.float().cpu().numpy())
+    return (generation, classification), np.concatenate(logits)
+
+
+def _areas(data: RadiographReports, logits: np.ndarray) -> list[float]:
+    return [auroc(truth, score)[0] for truth, score in zip(data.findings.numpy().T, logits.T, strict=True)]
+
+
+def _validation_table(
+    samples: pd.DataFrame, logits: np.ndarray, labels: list[str], settings: EvaluationSettings
+) -> pd.DataFrame:
+    weights = resample_weights(samples["patient_id"], settings.resamples, settings.seed)
+    rows = []
+    for label, scores in zip(labels, logits.T, strict=True):
+        area = estimate(auroc, samples[label].to_numpy(), scores, weights)
+        count = {"n_patients": samples["patient_id"].nunique(), "n_positive": int(samples[label].sum())}
+        rows.append({"target": label, **count, "metric": "auroc", **area._asdict()})
+    return pd.DataFrame(rows)
+
+
+def _tokenizer(samples: pd.DataFrame, settings: VlmSettings) -> Tokenizer:
+    if settings.decoder.name != "small":
+        return published_tokenizer(settings.decoder.name)
+    return train_tokenizer(samples.loc[samples["split"] == "train", "text"], settings.decoder.vocabulary)
+
+
+def _facts(data: DataSettings, settings: VlmSettings, threads: int) -> dict:
+    return {"data": data.model_dump(mode="json"), "vlm": settings.model_dump(mode="json"), "threads": threads}
+
+
+def _size(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())

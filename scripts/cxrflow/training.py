@@ -1,0 +1,271 @@
+"""The one loop over epochs: devices, precision, accumulation, several processes, and going on after a kill.
+
+It stands on `accelerate`. A run that was killed and went on ends bit for bit like one that was left alone: every epoch
+starts from random generators seeded with (seed, epoch), and the order of its batches is a function of the epoch.
+"""
+
+import hashlib
+import json
+import logging
+import math
+import os
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+# cuBLAS reads it when it starts; without it the deterministic mode refuses to multiply matrices on a GPU.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, PartialState
+from torch import Tensor, nn
+
+from cxrflow.files import atomic_path, sha256
+
+logger = logging.getLogger(__name__)
+
+Batch = Mapping[str, Tensor]
+Step = Callable[[nn.Module, Batch], Tensor]
+Validate = Callable[[nn.Module], dict[str, float]]
+
+
+class Batches(Protocol):
+    """Training data: how many batches an epoch has, and the batches of epoch 0, 1, ... (the same on every call)."""
+
+    def __len__(self) -> int: ...
+
+    def epoch(self, number: int) -> Iterable[Batch]:
+        """Yield the batches of one epoch."""
+        ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train; `select` names the value of `validate` that picks the best epoch."""
+
+    epochs: int
+    seed: int = 0
+    precision: Literal["fp32", "bf16"] = "fp32"
+    accumulation: int = 1
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup: float = 0.05
+    select: str = "validation_loss"
+    highest: bool = False
+    patience: int | None = None
+    verbose: bool = True
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Where the state after each epoch is kept, and for which run; another run's state is not taken."""
+
+    file: Path
+    fingerprint: str
+
+    def discard(self) -> None:
+        """Forget the state, once the outputs made from it are in place."""
+        self.file.unlink(missing_ok=True)
+
+
+@dataclass
+class Progress:
+    """What a run has reached: finished epochs, one row of history for each, and the best weights."""
+
+    history: list[dict[str, float]]
+    best: dict[str, Tensor]
+    best_epoch: int = -1
+
+    @property
+    def finished(self) -> int:
+        """Epochs done."""
+        return len(self.history)
+
+
+def prepare_torch(threads: int, seed: int = 0) -> None:
+    """Fix what makes results depend on the machine's mood: thread count, kernels, seeds."""
+    torch.set_num_threads(max(1, threads))
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    seed_everything(seed)
+
+
+def this_device() -> torch.device:
+    """Return the device of this process: what accelerate trains on."""
+    return PartialState().device
+
+
+def seed_everything(*seed: int) -> None:
+    """Seed python, numpy and torch from a list of integers."""
+    number = int(np.random.SeedSequence(seed).generate_state(1)[0])
+    random.seed(number)
+    np.random.seed(number)  # noqa: NPY002 - libraries draw from the global generator
+    torch.manual_seed(number)
+
+
+def fingerprint(settings: Any, files: Iterable[Path | str]) -> str:
+    """Return a digest of what a run depends on: its settings (plain types) and the content of its input files."""
+    facts = {"settings": settings, "files": [sha256(file) for file in files]}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def fit(
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    batches: Batches,
+    step: Step,
+    validate: Validate,
+    plan: Plan,
+    resume: Resume | None = None,
+) -> Progress:
+    """Train `model` and leave it with the weights of its best epoch, on the device it was trained on.
+
+    `step(model, batch)` returns the loss of a batch as a mean over its examples; the gradients of `accumulation`
+    batches are averaged, and what remains at the end of an epoch makes a step as well. `validate(model)` returns
+    numbers by name, among them `plan.select`.
+    """
+    accelerator = _accelerator(plan.precision)
+    rates = [group["lr"] for group in optimiser.param_groups]
+    wrapped, prepared = accelerator.prepare(model, optimiser)
+    progress = _load(resume, model, optimiser) or Progress([], _copy(model))
+    while progress.finished < plan.epochs and not _out_of_patience(progress, plan):
+        epoch, started = progress.finished, time.monotonic()
+        seed_everything(plan.seed, epoch)
+        loss = _train_epoch(accelerator, wrapped, prepared, batches, step, plan, epoch, rates)
+        measured = _validate(wrapped, validate)
+        _record(progress, model, {"epoch": float(epoch), "train_loss": loss, **measured}, plan)
+        if accelerator.is_main_process:
+            _save(resume, model, optimiser, progress)
+        if plan.verbose:
+            logger.info("%s (%.1f s)", _line(progress.history[-1], plan.epochs), time.monotonic() - started)
+    model.load_state_dict(progress.best)
+    return progress
+
+
+def _accelerator(precision: str) -> Accelerator:
+    mixed = "bf16" if precision == "bf16" else "no"
+    if AcceleratorState._shared_state and AcceleratorState().mixed_precision != mixed:
+        AcceleratorState._reset_state()  # a second model of one process may want another precision
+    return Accelerator(mixed_precision=mixed)
+
+
+def _train_epoch(
+    accelerator: Accelerator,
+    model: nn.Module,
+    optimiser: Any,
+    batches: Batches,
+    step: Step,
+    plan: Plan,
+    epoch: int,
+    rates: list[float],
+) -> float:
+    """Return the mean loss over this process's batches of one epoch."""
+    model.train()
+    losses: list[Tensor] = []
+    mine = share(batches.epoch(epoch), accelerator.process_index, accelerator.num_processes)
+    for window in windows(mine, plan.accumulation):
+        done = epoch + len(losses) * accelerator.num_processes / max(1, len(batches))
+        _set_rates(optimiser, rates, rate_factor(done / plan.epochs, plan))
+        optimiser.zero_grad(set_to_none=True)
+        for position, batch in enumerate(window):
+            last = position == len(window) - 1
+            with _synchronise(accelerator, model, last):
+                loss = step(model, {name: value.to(accelerator.device) for name, value in batch.items()})
+                accelerator.backward(loss / len(window))
+            losses.append(loss.detach())
+        optimiser.step()
+    return float(torch.stack(losses).mean())
+
+
+def _synchronise(accelerator: Accelerator, model: nn.Module, last: bool) -> AbstractContextManager[Any]:
+    return nullcontext() if last else accelerator.no_sync(model)
+
+
+def share(batches: Iterable[Batch], index: int, processes: int) -> Iterator[Batch]:
+    """Yield every `processes`-th batch from `index` on; an incomplete last round is dropped, as others would wait."""
+    source = iter(batches)
+    while len(round_ := list(islice(source, processes))) == processes:
+        yield round_[index]
+
+
+def windows(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
+    """Yield lists of `size` batches; the last may be shorter."""
+    source = iter(batches)
+    while window := list(islice(source, size)):
+        yield window
+
+
+def rate_factor(progress: float, plan: Plan) -> float:
+    """Return the share of the learning rate at `progress` (0 to 1) through the run."""
+    if plan.schedule == "constant":
+        return 1.0
+    warm = min(1.0, (progress + 1e-3) / plan.warmup) if plan.warmup else 1.0
+    return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def _set_rates(optimiser: Any, rates: list[float], factor: float) -> None:
+    for group, rate in zip(optimiser.param_groups, rates, strict=True):
+        group["lr"] = rate * factor
+
+
+def _validate(model: nn.Module, validate: Validate) -> dict[str, float]:
+    model.eval()
+    with torch.no_grad():
+        return validate(model)
+
+
+def _record(progress: Progress, model: nn.Module, row: dict[str, float], plan: Plan) -> None:
+    """Add a row of history; a better epoch's weights are copied (the earlier of two equal ones stays)."""
+    progress.history.append(row)
+    value, best = row[plan.select], progress.best_epoch
+    sign = -1 if plan.highest else 1
+    if best < 0 or sign * value < sign * progress.history[best][plan.select]:
+        progress.best, progress.best_epoch = _copy(model), len(progress.history) - 1
+
+
+def _out_of_patience(progress: Progress, plan: Plan) -> bool:
+    return plan.patience is not None and progress.finished - 1 - progress.best_epoch > plan.patience
+
+
+def _copy(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items()}
+
+
+def _save(resume: Resume | None, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
+    if resume is None:
+        return
+    state = {
+        "fingerprint": resume.fingerprint,
+        "model": _copy(model),
+        "optimiser": optimiser.state_dict(),
+        "history": progress.history,
+        "best": progress.best,
+        "best_epoch": progress.best_epoch,
+    }
+    with atomic_path(resume.file) as temporary:
+        torch.save(state, temporary)
+
+
+def _load(resume: Resume | None, model: nn.Module, optimiser: torch.optim.Optimizer) -> Progress | None:
+    """Return the progress of the same run if it was left unfinished; tensors and plain types only are read."""
+    if resume is None or not resume.file.exists():
+        return None
+    state = torch.load(resume.file, map_location="cpu", weights_only=True)
+    if state["fingerprint"] != resume.fingerprint:
+        logger.info("The saved state belongs to other settings, data or code: training starts anew.")
+        return None
+    model.load_state_dict(state["model"])
+    optimiser.load_state_dict(state["optimiser"])
+    logger.info("Going on after epoch %d of an earlier run.", len(state["history"]))
+    return Progress(state["history"], state["best"], state["best_epoch"])
+
+
+def _line(row: dict[str, float], epochs: int) -> str:
+    values = ", ".join(f"{name} {value:.4f}" for name, value in row.items() if name != "epoch")
+    return f"epoch {int(row['epoch']) + 1}/{epochs}: {values}"

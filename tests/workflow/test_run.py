@@ -1,0 +1,117 @@
+"""A small run from raw files to figures, and what re-runs after a change."""
+
+import hashlib
+import json
+
+import pandas as pd
+import pytest
+import yaml
+
+pytestmark = pytest.mark.workflow
+
+COLUMNS = {
+    "cohort/table1.csv": ["cohort", "simulated", "attribute", "level", "split", "count"],
+    "reports/extraction_scores.csv": ["cohort", "finding", "precision", "recall", "f1", "n"],
+    "neural/metrics.csv": [
+        *("cohort", "simulated", "n_patients", "n_seeds", "metric", "value", "low", "high"),
+        *("target", "input", "text", "selector", "kept_percent"),
+    ],
+    "neural/compression.csv": ["cohort", "simulated", "kept_percent", "quantity", "value"],
+    "neural/pointing.csv": ["cohort", "simulated", "finding", "selector", "chance", "metric", "value", "low", "high"],
+}
+
+
+def results(copy):
+    return copy.root / "results/tiny"
+
+
+@pytest.mark.parametrize("table", COLUMNS)
+def test_results_tables_have_their_stable_columns_and_a_parquet_twin(finished, table):
+    csv = pd.read_csv(results(finished) / table)
+    assert set(COLUMNS[table]) <= set(csv.columns)
+    assert len(csv) > 0
+    twin = pd.read_parquet((results(finished) / table).with_suffix(".parquet"))
+    assert list(twin.columns) == list(csv.columns)
+    assert len(twin) == len(csv)
+
+
+def test_values_lie_inside_their_intervals_and_simulated_images_are_named(finished):
+    for table in ("neural/metrics.csv", "neural/pointing.csv"):
+        csv = pd.read_csv(results(finished) / table)
+        assert csv["simulated"].all()
+        known = csv.dropna(subset=["value", "low", "high"])
+        assert (known["low"] <= known["high"]).all()
+
+
+def test_no_patient_is_in_two_splits(finished):
+    split = pd.read_parquet(results(finished) / "cohort/split.parquet")
+    assert split.groupby("patient_id")["split"].nunique().max() == 1
+    assert json.loads((results(finished) / "cohort/disjoint.json").read_text())["disjoint"] is True
+
+
+def test_the_merged_configuration_is_kept_and_is_itself_valid(finished):
+    merged = yaml.safe_load((finished.root / "results/config.yaml").read_text())
+    assert merged["neural"]["gnn"]["hidden"] == 16
+    assert merged["neural"]["gnn"]["batch_size"] > 0  # a default, written out
+    done = finished.snakemake("--dry-run", "--configfile", "results/config.yaml")
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_a_second_run_does_nothing(finished):
+    assert finished.planned() == {}
+
+
+def test_deleting_an_intermediate_remakes_only_what_hangs_on_it(finished):
+    ranking = results(finished) / "cohort/disjoint.json"
+    kept = ranking.read_bytes()
+    ranking.unlink()
+    try:
+        planned = set(finished.planned())
+    finally:
+        ranking.write_bytes(kept)
+    assert "cohort_assert_disjoint" in planned
+    assert not planned & {"cohort_simulate", "cohort_manifest", "cohort_split", "cohort_image_store", "reports_extract"}
+
+
+def edited(copy, module):
+    """Return the rules that are planned after the content of a library module changed."""
+    file = copy.root / "scripts/cxrflow" / module
+    content = file.read_text()
+    file.write_text(content + "\n# edited\n")
+    try:
+        return set(copy.planned()) - {"all"}
+    finally:
+        file.write_text(content)
+
+
+def test_editing_a_module_reruns_exactly_the_rules_that_import_it(finished):
+    assert edited(finished, "cohort/table1.py") == {"cohort_table1"}
+    assert edited(finished, "neural/gallery.py") == {"neural_plot_gallery"}
+    assert edited(finished, "summary.py") == set()
+
+
+def test_a_configuration_key_reruns_only_the_rules_that_use_it(finished):
+    planned = set(finished.planned("--config", "neural={evaluation: {resamples: 120}}")) - {"all", "write_config"}
+    assert planned
+    assert not planned & {"cohort_simulate", "neural_train_vlm", "neural_export_attention", "neural_train_gnn"}
+
+
+def test_the_same_configuration_gives_the_same_bytes(finished, finished_again):
+    def digests(copy):
+        tables = sorted(
+            file for file in results(copy).rglob("*") if file.suffix in {".csv", ".parquet", ".npy", ".jsonl"}
+        )
+        return {str(file.relative_to(results(copy))): hashlib.sha256(file.read_bytes()).hexdigest() for file in tables}
+
+    first, second = digests(finished), digests(finished_again)
+    assert len(first) > 20
+    assert first == second
+
+
+def test_simulated_radiographs_are_read_by_the_adapter_of_the_real_data(finished):
+    raw = results(finished) / "raw/mimic-cxr-jpg"
+    manifest = pd.read_parquet(results(finished) / "cohort/manifest.parquet")
+    assert len(manifest) >= 90
+    assert all((raw / path).is_file() for path in manifest["path"])
+    boxes = manifest["boxes"].map(lambda found: found is not None and len(found) > 0)
+    assert boxes.any()
