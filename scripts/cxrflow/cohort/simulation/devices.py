@@ -24,7 +24,7 @@ def central_line(canvas: Canvas, rng: np.random.Generator, side: str | None) -> 
     else:
         entry = [(0, -75 + rng.normal(0, 8), out * 170), (10, -100, out * 105), (20, -104, out * 60)]
     path = curve([*entry, (15, -92, out * 20 - 12), (12, -72, -25), tip])
-    parts = [wire(canvas, path, rng.uniform(1.0, 1.6), rng.uniform(1.1, 2.0) * canvas.strength)]
+    parts = [wire(canvas, path, rng.uniform(1.1, 1.8), rng.uniform(1.6, 3.0) * canvas.strength)]
     if kind == "chest" and rng.random() < 0.6:
         parts.append(_disc(canvas, entry[0], rng.uniform(9, 13), 1.2 * canvas.strength))
     return parts
@@ -56,7 +56,7 @@ def sternal_wires(canvas: Canvas, rng: np.random.Generator, side: str | None) ->
         loop = np.stack(
             [np.full_like(turn, _FRONT), level + height * np.sin(turn), middle + width * np.cos(turn)], axis=1
         )
-        parts.append(wire(canvas, loop, 0.6, rng.uniform(1.8, 3.0) * canvas.strength))
+        parts.append(wire(canvas, loop, 0.6, rng.uniform(2.2, 3.8) * canvas.strength))
         tail: list[Point] = [(_FRONT, level, middle), (_FRONT, level + rng.normal(0, 5), middle + rng.normal(0, 4))]
         parts.append(wire(canvas, curve(tail), 0.8, 2.2 * canvas.strength))
     if rng.random() < 0.6:
@@ -207,7 +207,7 @@ def _clips(canvas: Canvas, rng: np.random.Generator, middle: Point, spread: Poin
         angle, length = rng.uniform(0, np.pi), rng.uniform(4, 8)
         ends: NDArray[np.float64] = np.array([0, np.sin(angle), np.cos(angle)]) * length / 2
         points = place + np.linspace(-1, 1, 16)[:, None] * ends
-        parts.append(wire(canvas, points, 0.8, 2.8 * canvas.strength))
+        parts.append(wire(canvas, points, 0.9, 3.6 * canvas.strength))
     return parts
 
 

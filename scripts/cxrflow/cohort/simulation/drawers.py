@@ -52,7 +52,7 @@ def _mass(canvas: Canvas, rng: np.random.Generator, finding: IndexedFinding, sid
 def _granuloma(
     canvas: Canvas, rng: np.random.Generator, finding: IndexedFinding, side: str, amount: float
 ) -> list[Part]:
-    return [opacities.nodule(canvas, rng, side, finding.site, rng.uniform(5, 10), rng.uniform(2.8, 4.8))]
+    return [opacities.nodule(canvas, rng, side, finding.site, rng.uniform(6, 11), rng.uniform(3.0, 5.0))]
 
 
 def _cavity(canvas: Canvas, rng: np.random.Generator, finding: IndexedFinding, side: str, amount: float) -> list[Part]:
