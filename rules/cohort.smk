@@ -178,7 +178,7 @@ rule cohort_contact_sheet:
         code=library("cohort_contact_sheet"),
         manifest="results/{cohort}/cohort/manifest.parquet",
     output:
-        sheet=report(
+        sheet=patient_picture(
             "results/{cohort}/cohort/contact_sheet.png",
             caption="../workflow/report/contact_sheet.rst",
             category="Cohort",

@@ -64,6 +64,12 @@ def is_simulated(wildcards):
     return config["cohorts"][wildcards.cohort]["simulate"] is not None
 
 
+def patient_picture(path, **about):
+    """Put a picture of patients into the HTML report, unless one of the cohorts to run holds real patients."""
+    simulated = all(config["cohorts"][name]["simulate"] for name in config["run"]["cohorts"])
+    return report(path, **about) if simulated else path
+
+
 def image_root(wildcards):
     """The folder that the manifest's paths are relative to."""
     return config["cohorts"][wildcards.cohort]["root"] or f"results/{wildcards.cohort}/raw/mimic-cxr-jpg"

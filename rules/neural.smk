@@ -11,7 +11,7 @@ NEURAL_TABLES = {
     "index": f"results/{{cohort}}/cohort/images_{config['neural']['data']['image_size']}.parquet",
 }
 NEURAL_SPLITS = ["train", "validate", "test"]
-NEURAL_EXPORT = "results/{{cohort}}/neural/attention/{split}"
+NEURAL_EXPORT = "results/{{cohort}}/neural/attention/{split}_{part}"
 
 
 rule neural_train_vlm:
@@ -77,8 +77,8 @@ rule neural_export_attention:
 rule neural_prune:
     input:
         code=library("neural_prune"),
-        attention=expand(NEURAL_EXPORT + "_attention.npy", split=NEURAL_SPLITS),
-        images=expand(NEURAL_EXPORT + "_images.parquet", split=NEURAL_SPLITS),
+        attention=collect(NEURAL_EXPORT, split=NEURAL_SPLITS, part="attention.npy"),
+        images=collect(NEURAL_EXPORT, split=NEURAL_SPLITS, part="images.parquet"),
     output:
         ranking="results/{cohort}/neural/ranking.npz",
         kept="results/{cohort}/neural/kept.csv",
@@ -125,8 +125,8 @@ rule neural_train_gnn:
         code=library("neural_train_gnn"),
         disjoint="results/{cohort}/cohort/disjoint.json",
         graphs="results/{cohort}/neural/graphs.npz",
-        features=expand(NEURAL_EXPORT + "_features.npy", split=NEURAL_SPLITS),
-        exported=expand(NEURAL_EXPORT + "_images.parquet", split=NEURAL_SPLITS),
+        features=collect(NEURAL_EXPORT, split=NEURAL_SPLITS, part="features.npy"),
+        exported=collect(NEURAL_EXPORT, split=NEURAL_SPLITS, part="images.parquet"),
     output:
         predictions="results/{cohort}/neural/predictions/seed_{seed}.parquet",
     log:
@@ -156,14 +156,29 @@ rule neural_evaluate:
         ),
         graphs="results/{cohort}/neural/graphs.npz",
         features="results/{cohort}/neural/attention/test_features.npy",
-        attention=expand(NEURAL_EXPORT + "_attention.npy", split=["validate", "test"]),
-        exported=expand(NEURAL_EXPORT + "_images.parquet", split=["validate", "test"]),
+        attention=collect(NEURAL_EXPORT, split=["validate", "test"], part="attention.npy"),
+        exported=collect(NEURAL_EXPORT, split=["validate", "test"], part="images.parquet"),
     output:
-        metrics="results/{cohort}/neural/metrics.csv",
+        metrics=report(
+            "results/{cohort}/neural/metrics.csv",
+            caption="../workflow/report/neural_metrics.rst",
+            category="neural",
+            labels={"cohort": "{cohort}", "shows": "AUC and average precision"},
+        ),
         metrics_parquet="results/{cohort}/neural/metrics.parquet",
-        compression="results/{cohort}/neural/compression.csv",
+        compression=report(
+            "results/{cohort}/neural/compression.csv",
+            caption="../workflow/report/neural_compression.rst",
+            category="neural",
+            labels={"cohort": "{cohort}", "shows": "patches, pixels and bytes kept"},
+        ),
         compression_parquet="results/{cohort}/neural/compression.parquet",
-        pointing="results/{cohort}/neural/pointing.csv",
+        pointing=report(
+            "results/{cohort}/neural/pointing.csv",
+            caption="../workflow/report/neural_pointing.rst",
+            category="neural",
+            labels={"cohort": "{cohort}", "shows": "attention inside the true boxes"},
+        ),
         pointing_parquet="results/{cohort}/neural/pointing.parquet",
     log:
         "results/logs/{cohort}/neural_evaluate.log",
@@ -186,7 +201,12 @@ rule neural_plot_auc:
         code=library("neural_plot_auc"),
         metrics="results/{cohort}/neural/metrics.parquet",
     output:
-        png="results/{cohort}/neural/auc_vs_kept.png",
+        png=report(
+            "results/{cohort}/neural/auc_vs_kept.png",
+            caption="../workflow/report/neural_auc.rst",
+            category="neural",
+            labels={"cohort": "{cohort}", "shows": "AUC against patches kept"},
+        ),
         pdf="results/{cohort}/neural/auc_vs_kept.pdf",
     log:
         "results/logs/{cohort}/neural_plot_auc.log",
@@ -204,10 +224,15 @@ rule neural_plot_gallery:
     input:
         **NEURAL_TABLES,
         code=library("neural_plot_gallery"),
-        attention=expand(NEURAL_EXPORT + "_attention.npy", split=["validate", "test"]),
-        exported=expand(NEURAL_EXPORT + "_images.parquet", split=["validate", "test"]),
+        attention=collect(NEURAL_EXPORT, split=["validate", "test"], part="attention.npy"),
+        exported=collect(NEURAL_EXPORT, split=["validate", "test"], part="images.parquet"),
     output:
-        png="results/{cohort}/neural/gallery.png",
+        png=patient_picture(
+            "results/{cohort}/neural/gallery.png",
+            caption="../workflow/report/neural_gallery.rst",
+            category="neural",
+            labels={"cohort": "{cohort}", "shows": "attention and kept patches"},
+        ),
     log:
         "results/logs/{cohort}/neural_plot_gallery.log",
     benchmark:

@@ -17,5 +17,5 @@ def failed() -> str:
     """Return how to go on after a failure."""
     return (
         "\nThe run stopped early. The failed rule, its log and the reason are above.\n"
-        "What is finished is kept: the same command goes on from there (after a kill, `snakemake --unlock` once before)."
+        "What is finished is kept: the same command goes on from there (after a kill, `snakemake --unlock` first)."
     )

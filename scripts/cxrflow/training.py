@@ -23,7 +23,7 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState, PartialState
 from torch import Tensor, nn
 
@@ -152,7 +152,9 @@ def _accelerator(precision: str) -> Accelerator:
     mixed = "bf16" if precision == "bf16" else "no"
     if AcceleratorState._shared_state and AcceleratorState().mixed_precision != mixed:
         AcceleratorState._reset_state()  # a second model of one process may want another precision
-    return Accelerator(mixed_precision=mixed)
+    # Parts of a model may rest in some epochs; several processes must not wait for their gradients.
+    resting = DistributedDataParallelKwargs(find_unused_parameters=True)
+    return Accelerator(mixed_precision=mixed, kwargs_handlers=[resting])
 
 
 def _train_epoch(

@@ -78,7 +78,7 @@ def chain(made_up, tmp_path_factory: pytest.TempPathFactory) -> Path:  # type: i
 def test_the_model_learns_and_leaves_no_resume_state(chain: Path) -> None:
     history = pd.read_csv(chain / "history.csv")
     assert len(history) == 3
-    assert history["train_loss"].iloc[-1] < history["train_loss"].iloc[0]
+    assert history["validation_loss"].iloc[-1] < history["validation_loss"].iloc[0]
     assert "seconds" not in history
     assert not vlm_files(chain).resume.exists()
     assert set(pd.read_csv(chain / "validation.csv")["target"]) == set(LABELS)

@@ -61,7 +61,7 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> SplitGraphs:
 
 def test_variants_name_the_whole_radiograph_and_the_report_once(split: SplitGraphs) -> None:
     found = variants(split.graphs, ("fused", "image", "text"))
-    assert len(found) == len(set(found)) == 2 * (5 * 2 + 1) + 1
+    assert len(found) == len(set(found)) == 2 * (4 * 2 + 1) + 1
     texts = {(v.input, v.selector): v.text for v in found}
     assert texts[("image", "random")] == texts[("image", "all")] == "none"
     assert texts[("image", "attention")] == texts[("text", "none")] == texts[("fused", "random")] == "reference"

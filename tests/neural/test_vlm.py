@@ -2,17 +2,20 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
 from cxrflow.errors import UserError
 from cxrflow.neural.augment import augment
+from cxrflow.neural.dataset import AugmentedBatches, RadiographReports
 from cxrflow.neural.encoders import SmallResNet, as_patches, build_encoder
 from cxrflow.neural.settings import DecoderSettings, EncoderSettings, VlmSettings
 from cxrflow.neural.tokenizer import (
     END_ID,
     PAD_ID,
+    UNKNOWN_ID,
     encode,
     load_tokenizer,
     published_tokenizer,
@@ -129,7 +132,7 @@ def test_padding_is_no_target() -> None:
     losses = [
         model.eval()(image, torch.tensor([tokens])).generation_loss for tokens in ([4, 5, END_ID], [4, 5, END_ID, 0, 0])
     ]
-    assert float(losses[0]) == pytest.approx(float(losses[1]), rel=1e-5)
+    torch.testing.assert_close(losses[0], losses[1])
 
 
 def test_two_class_cross_entropy_is_the_case_of_one_logit() -> None:
@@ -153,6 +156,49 @@ def test_every_parameter_is_in_one_group_and_used() -> None:
     output = model(torch.rand(2, 1, 96, 96), torch.tensor([[4, END_ID]] * 2))
     vlm_loss(output, torch.ones(2, 1), 0.5).backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_without_tokens_the_loss_is_of_the_findings_alone() -> None:
+    model, _ = small()
+    truth = torch.tensor([[1.0], [0.0]])
+    output = model(torch.rand(2, 1, 96, 96), None)
+    vlm_loss(output, truth, 1.0).backward()
+    assert all(parameter.grad is None for parameter in model.decoder.parameters())
+    assert all(parameter.grad is not None for parameter in model.encoder.parameters())
+
+
+def test_the_first_epochs_hold_no_reports() -> None:
+    images = np.zeros((5, 96, 96), np.uint8)
+    data = RadiographReports(images, np.arange(5), torch.full((5, 4), END_ID), torch.zeros(5, 1))
+    batches = AugmentedBatches(data, size=2, seed=0, without_reports=1)
+    assert len(batches) == len(list(batches.epoch(0))) == 3
+    assert not any("tokens" in batch for batch in batches.epoch(0))
+    assert all("tokens" in batch for batch in batches.epoch(1))
+    same = zip(batches.epoch(1), batches.epoch(1), strict=True)
+    assert all(torch.equal(one["images"], other["images"]) for one, other in same)
+
+
+def test_hidden_words_are_the_decoders_past_in_training_only() -> None:
+    model, _ = small()
+    tokens = torch.tensor([[4, 5, 6, 7, END_ID] * 20])
+    past = model.eval().past_words(tokens)
+    assert past[0, 0] == PAD_ID
+    assert torch.equal(past[:, 1:], tokens[:, :-1])
+    hidden = model.train().past_words(tokens)
+    changed = hidden != past
+    assert 0.1 < changed.float().mean() < 0.5
+    assert (hidden[changed] == UNKNOWN_ID).all()
+
+
+def test_evidence_gates_what_the_decoder_sees() -> None:
+    model, _ = small()
+    classifier = model.classifier
+    with torch.no_grad():
+        classifier.linear.weight.zero_()
+        classifier.linear.bias.fill_(-50)
+    tokens = torch.tensor([[4, 5, END_ID]])
+    losses = [float(model.eval()(torch.rand(1, 1, 96, 96), tokens).generation_loss.detach()) for _ in range(2)]
+    assert losses[0] == pytest.approx(losses[1])  # no evidence anywhere: every image reads the same
 
 
 def test_weights_come_back(tmp_path: Path) -> None:

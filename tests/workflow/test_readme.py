@@ -3,7 +3,6 @@
 import re
 
 import pytest
-
 from tests.workflow.rule_graph import picture
 
 pytestmark = pytest.mark.workflow

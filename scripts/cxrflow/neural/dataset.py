@@ -44,11 +44,15 @@ class RadiographReports:
 
 @dataclass(frozen=True)
 class AugmentedBatches:
-    """Training batches; order and augmentation are functions of (seed, epoch)."""
+    """Training batches; order and augmentation are functions of (seed, epoch).
+
+    The first `without_reports` epochs hold no tokens: the model learns the findings alone.
+    """
 
     data: RadiographReports
     size: int
     seed: int
+    without_reports: int = 0
 
     def __len__(self) -> int:
         return -(-len(self.data) // self.size)
@@ -59,6 +63,8 @@ class AugmentedBatches:
         generator = torch.Generator().manual_seed(self.seed * 100_003 + number)
         for start in range(0, len(order), self.size):
             batch = self.data.batch(order[start : start + self.size])
+            if number < self.without_reports:
+                del batch["tokens"]
             yield {**batch, "images": augment(batch["images"], generator)}
 
 

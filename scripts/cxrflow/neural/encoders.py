@@ -67,11 +67,12 @@ class SmallResNet(nn.Module):
         )
         pairs = zip([channels[0], *channels], channels, strict=False)
         self.blocks = nn.Sequential(*(ResidualBlock(before, after) for before, after in pairs))
+        self.norm = nn.BatchNorm2d(self.width)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return patch features (B, 144, width) of images in 0..1."""
-        maps = self.blocks(self.stem(with_local_contrast(images)))
+        maps = self.norm(self.blocks(self.stem(with_local_contrast(images))))
         return maps.flatten(2).transpose(1, 2)
 
 

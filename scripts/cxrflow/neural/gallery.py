@@ -74,7 +74,7 @@ def _draw_row(
     for axis in row[:2]:
         axis.imshow(image, cmap="gray", vmin=0, vmax=255)
     heat = np.kron(scores.reshape(GRID_SIDE, GRID_SIDE), np.ones((side // GRID_SIDE, side // GRID_SIDE)))
-    row[1].imshow(heat, cmap="inferno", alpha=0.55)
+    row[1].imshow(heat, cmap="autumn", alpha=0.75 * heat / heat.max())
     row[1].set_title("attention of the report", fontsize=9)
     order = patch_order(scores[None])[0]
     for axis, count, share in zip(row[2:], kept, shares, strict=True):

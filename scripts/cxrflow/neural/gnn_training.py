@@ -94,7 +94,7 @@ def predict(model: nn.Module, data: SplitGraphs, variant: Variant, size: int) ->
 
 def _logits(model: nn.Module, data: SplitGraphs, variant: Variant, size: int) -> Tensor:
     device = this_device()
-    parts = [model({k: v.to(device) for k, v in batch.items()}).cpu() for batch in data.in_order(4 * size, variant)]
+    parts = [model({k: v.to(device) for k, v in batch.items()}).cpu() for batch in data.in_order(size, variant)]
     return torch.cat(parts)
 
 

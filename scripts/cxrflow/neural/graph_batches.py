@@ -100,7 +100,10 @@ class SplitGraphs:
 
 @dataclass(frozen=True)
 class ShuffledGraphs:
-    """Training batches of one variant; the order is a function of (seed, epoch)."""
+    """Training batches of one variant; the order is a function of (seed, epoch).
+
+    Among the graphs of eight batches, those with reports of like size share a batch: less padding, half the time.
+    """
 
     data: SplitGraphs
     variant: Variant
@@ -112,9 +115,18 @@ class ShuffledGraphs:
 
     def epoch(self, number: int) -> Iterator[dict[str, Tensor]]:
         """Yield one epoch in a fresh order."""
-        order = np.random.default_rng([self.seed, number]).permutation(len(self.data))
-        for start in range(0, len(order), self.size):
+        rng = np.random.default_rng([self.seed, number])
+        order = rng.permutation(len(self.data))
+        if self.variant.input != "image":
+            order = self._by_size(order)
+        starts = np.arange(0, len(order), self.size)
+        for start in rng.permutation(starts):
             yield self.data.batch(order[start : start + self.size], self.variant)
+
+    def _by_size(self, order: NDArray[np.int64]) -> NDArray[np.int64]:
+        entities = np.diff(self.data.graphs.reports.node_offsets)[self.data.rows]
+        pool = np.arange(len(order)) // (8 * self.size)
+        return order[np.lexsort((entities[order], pool))]
 
 
 def _entities(

@@ -11,7 +11,7 @@ from cxrflow.errors import UserError
 from cxrflow.files import write_text
 
 PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
-PAD_ID, END_ID = 0, 1  # T5's numbers
+PAD_ID, END_ID, UNKNOWN_ID = 0, 1, 2  # T5's numbers
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:

@@ -13,9 +13,10 @@ from transformers.modeling_outputs import BaseModelOutput
 from cxrflow.files import atomic_path
 from cxrflow.neural.encoders import build_encoder
 from cxrflow.neural.settings import PATCHES, DecoderSettings, VlmSettings
-from cxrflow.neural.tokenizer import PAD_ID, missing_decoder
+from cxrflow.neural.tokenizer import END_ID, PAD_ID, UNKNOWN_ID, missing_decoder
 
 IGNORED = -100
+RARE = -2.0  # the log-odds of a finding before anything is learned
 
 
 class VlmOutput(NamedTuple):
@@ -37,6 +38,7 @@ class PooledClassifier(nn.Module):
     def __init__(self, width: int, findings: int, pooling: str) -> None:
         super().__init__()
         self.linear = nn.Linear(width, findings)
+        nn.init.constant_(self.linear.bias, RARE)
         self.pooling = pooling
 
     def forward(self, patches: Tensor) -> Tensor:
@@ -44,6 +46,10 @@ class PooledClassifier(nn.Module):
         if self.pooling == "mean":
             return self.linear(patches.mean(dim=1))
         return torch.logsumexp(self.linear(patches).float(), dim=1) - math.log(PATCHES)
+
+    def evidence(self, patches: Tensor) -> Tensor:
+        """Return (B, 144, 1): the probability of the likeliest finding in each patch."""
+        return torch.sigmoid(self.linear(patches).amax(dim=-1, keepdim=True))
 
 
 class VisionLanguageModel(nn.Module):
@@ -58,17 +64,33 @@ class VisionLanguageModel(nn.Module):
             nn.Linear(self.encoder.width, width), nn.Dropout(settings.dropout), nn.ReLU(), nn.Linear(width, width)
         )
         self.classifier = PooledClassifier(self.encoder.width, findings, settings.encoder.pooling)
+        self.evidence_gate = settings.encoder.evidence_gate
+        self.word_dropout = settings.decoder.word_dropout
 
-    def forward(self, images: Tensor, tokens: Tensor, attentions: bool = False) -> VlmOutput:
-        """Run teacher-forced: images (B, 1, S, S) in 0..1, tokens (B, T) padded with 0."""
+    def forward(self, images: Tensor, tokens: Tensor | None, attentions: bool = False) -> VlmOutput:
+        """Run teacher-forced: images (B, 1, S, S) in 0..1, tokens (B, T) padded with 0; None leaves the decoder out."""
         patches = self.encoder(images)
+        if tokens is None:
+            return VlmOutput(patches, self.classifier(patches), patches.new_zeros(()), ())
+        seen = self.projection(patches)
+        if self.evidence_gate:
+            seen = seen * self.classifier.evidence(patches).detach()
         written = self.decoder(
-            encoder_outputs=BaseModelOutput(last_hidden_state=self.projection(patches)),
+            encoder_outputs=BaseModelOutput(last_hidden_state=seen),
+            decoder_input_ids=self.past_words(tokens),
             labels=tokens.masked_fill(tokens == PAD_ID, IGNORED),
             output_attentions=attentions,
             use_cache=False,
         )
         return VlmOutput(patches, self.classifier(patches), written.loss, written.cross_attentions or ())
+
+    def past_words(self, tokens: Tensor) -> Tensor:
+        """Return what the decoder reads (B, T): the tokens one place later; in training some are hidden."""
+        past = F.pad(tokens[:, :-1], (1, 0), value=PAD_ID)
+        if not (self.training and self.word_dropout):
+            return past
+        hidden = torch.rand(past.shape, device=past.device) < self.word_dropout
+        return past.masked_fill(hidden & (past > END_ID), UNKNOWN_ID)
 
     def parameter_groups(self, settings: VlmSettings) -> list[dict]:
         """Return the optimiser's groups: decoder and projection at the language rate, the rest at the vision rate."""
@@ -115,6 +137,7 @@ def _small_config(settings: DecoderSettings, vocabulary: int) -> T5Config:
         num_layers=1,
         num_decoder_layers=settings.layers,
         num_heads=settings.heads,
+        dropout_rate=0.0,  # hidden words regularise it; drawing masks took an eighth of the time
     )
     config.decoder_start_token_id = PAD_ID
     config._attn_implementation = "eager"

@@ -73,7 +73,8 @@ def _fit(
     """Return the history and the best epoch's logits (N, C) on the validate split."""
 
     def step(network: nn.Module, batch: Batch) -> Tensor:
-        return vlm_loss(network(batch["images"], batch["tokens"]), batch["findings"], settings.classification_weight)
+        output = network(batch["images"], batch.get("tokens"))
+        return vlm_loss(output, batch["findings"], settings.classification_weight)
 
     def measure(network: nn.Module) -> dict[str, float]:
         losses, logits = evaluate(network, validate, settings)
@@ -82,7 +83,9 @@ def _fit(
 
     optimiser = torch.optim.AdamW(model.parameter_groups(settings), weight_decay=0.01)
     plan = Plan(settings.epochs, settings.seed, settings.precision, settings.accumulation, settings.schedule)
-    batches = AugmentedBatches(train, settings.batch_size, settings.seed)
+    batches = AugmentedBatches(
+        train, settings.batch_size, settings.seed, int(settings.findings_first * settings.epochs)
+    )
     progress = fit(model, optimiser, batches, step, measure, plan, resume)
     model.eval()
     with torch.no_grad():
