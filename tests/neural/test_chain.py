@@ -24,7 +24,7 @@ SETTINGS = NeuralSettings.model_validate(
         "data": {"image_size": 96, "labels": LABELS},
         "vlm": {
             "epochs": 3,
-            "encoder": {"widths": [8, 16]},
+            "encoder": {"widths": [16, 16]},
             "decoder": {"width": 32, "heads": 2, "layers": 2, "vocabulary": 100, "max_text_length": 20},
             "precision": "fp32",
         },

@@ -111,7 +111,7 @@ def test_the_tokenizer_does_not_depend_on_the_order_of_reports() -> None:
 def small(pooling: str = "logsumexp") -> tuple[VisionLanguageModel, VlmSettings]:
     torch.manual_seed(0)
     settings = VlmSettings(
-        encoder=EncoderSettings(widths=(8, 16), pooling=pooling),  # type: ignore[arg-type]
+        encoder=EncoderSettings(widths=(16, 16), pooling=pooling),  # type: ignore[arg-type]
         decoder=DecoderSettings(width=32, heads=2, layers=2),
     )
     return VisionLanguageModel(settings, 96, 1, 50), settings

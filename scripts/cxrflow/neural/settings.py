@@ -1,7 +1,7 @@
 """What a user may choose about `neural`: encoder, decoder, pruning, graphs, classifier, intervals."""
 
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -54,8 +54,9 @@ class EncoderSettings(Settings):
     """`resnet_small` (ours, learns from scratch in minutes) or any timm name with a 12 x 12 feature map."""
     weights: str | None = None
     """File of safetensors weights, `hub` for timm's published ones (cached beforehand), or null: from scratch."""
-    widths: tuple[int, ...] = (32, 64, 128)
-    """Channels of each stage of `resnet_small`; other encoders have their own."""
+    widths: tuple[Annotated[int, Field(ge=16)], ...] = (32, 64, 128)
+    """Channels of each stage of `resnet_small`; other encoders have their own. Not below 16: narrower convolutions were
+    seen to crash the processor kernels of torch 2.14.1."""
     pooling: Literal["logsumexp", "mean"] = "logsumexp"
     """How the classifier sums up 144 patch logits: a soft maximum (small findings count) or their mean (the paper)."""
     evidence_gate: bool = True
