@@ -23,7 +23,7 @@ rule neural_train_vlm:
         weights="results/{cohort}/neural/vlm/model.safetensors",
         tokenizer="results/{cohort}/neural/vlm/tokenizer.json",
         history="results/{cohort}/neural/vlm/history.csv",
-        validation="results/{cohort}/neural/vlm/validation.csv",
+        validation="results/{cohort}/neural/vlm/validation.parquet",
     log:
         "results/logs/{cohort}/neural_train_vlm.log",
     benchmark:
@@ -36,7 +36,6 @@ rule neural_train_vlm:
     params:
         data=lookup(dpath="neural/data", within=config),
         settings=lookup(dpath="neural/vlm", within=config),
-        evaluation=lookup(dpath="neural/evaluation", within=config),
         resume=lambda wildcards: f"results/{wildcards.cohort}/neural/vlm/resume/state.pt",
     message:
         "Training the vision-language model of neural on {wildcards.cohort}"
@@ -154,6 +153,7 @@ rule neural_evaluate:
         predictions=collect(
             "results/{{cohort}}/neural/predictions/seed_{seed}.parquet", seed=config["neural"]["gnn"]["seeds"]
         ),
+        validation="results/{cohort}/neural/vlm/validation.parquet",
         graphs="results/{cohort}/neural/graphs.npz",
         features="results/{cohort}/neural/attention/test_features.npy",
         attention=collect(NEURAL_EXPORT, split=["validate", "test"], part="attention.npy"),
@@ -180,6 +180,13 @@ rule neural_evaluate:
             labels={"cohort": "{cohort}", "shows": "attention inside the true boxes"},
         ),
         pointing_parquet="results/{cohort}/neural/pointing.parquet",
+        classifier=report(
+            "results/{cohort}/neural/classifier.csv",
+            caption="../workflow/report/neural_classifier.rst",
+            category="neural",
+            labels={"cohort": "{cohort}", "shows": "AUC of the vision-language model's classifier"},
+        ),
+        classifier_parquet="results/{cohort}/neural/classifier.parquet",
     log:
         "results/logs/{cohort}/neural_evaluate.log",
     benchmark:
@@ -241,7 +248,7 @@ rule neural_plot_gallery:
         "../envs/analysis.yaml"
     params:
         layers=lookup(dpath="neural/attention/layers", within=config),
-        shares=lookup(dpath="neural/evaluation/gallery_percentiles", within=config),
+        shares=lookup(dpath="neural/gallery/percentiles", within=config),
         pruning=lookup(dpath="neural/pruning", within=config),
         simulated=is_simulated,
     message:

@@ -1,6 +1,6 @@
 """Measure classification, compression, and whether attention points at the findings.
 
-Needs: predictions of all seeds, graphs, attention of the validate and test splits. Leaves: three results tables.
+Needs: predictions of all seeds, graphs, attention of the validate and test splits. Leaves: four results tables.
 """
 
 from pathlib import Path
@@ -16,8 +16,8 @@ with script_run(snakemake):
     exports = Exports([Path(file) for file in read.attention], [Path(file) for file in read.exported])
     predictions = [Path(file) for file in read.predictions]
     write_results(
-        ResultFiles(Path(made.metrics), Path(made.compression), Path(made.pointing)),
-        Measured(predictions, Path(read.graphs), Path(read.features), exports),
+        ResultFiles(*map(Path, (made.metrics, made.compression, made.pointing, made.classifier))),
+        Measured(predictions, Path(read.graphs), Path(read.features), exports, Path(read.validation)),
         CohortFiles.of(read),
         params.layers,
         snakemake.wildcards.cohort,

@@ -1,13 +1,13 @@
 """Train the vision-language model whose attention will prune the radiographs.
 
-Needs: manifest, reports, split, image store. Leaves: weights, tokenizer, history, validation AUCs.
+Needs: manifest, reports, split, image store. Leaves: weights, tokenizer, history, validation predictions.
 """
 
 from pathlib import Path
 
 from cxrflow.logs import script_run
 from cxrflow.neural.cohort_files import CohortFiles
-from cxrflow.neural.settings import DataSettings, EvaluationSettings, VlmSettings
+from cxrflow.neural.settings import DataSettings, VlmSettings
 from cxrflow.neural.vlm_training import VlmFiles, train_vlm
 
 with script_run(snakemake):
@@ -17,7 +17,6 @@ with script_run(snakemake):
         VlmFiles(*map(Path, (made.weights, made.tokenizer, made.history, made.validation, params.resume))),
         DataSettings.model_validate(params.data),
         VlmSettings.model_validate(params.settings),
-        EvaluationSettings.model_validate(params.evaluation),
         list(read.code),
         snakemake.threads,
     )

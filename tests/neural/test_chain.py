@@ -29,20 +29,21 @@ SETTINGS = NeuralSettings.model_validate(
             "precision": "fp32",
         },
         "pruning": {"percentiles": [2.3, 25, 100]},
-        "evaluation": {"resamples": 100, "gallery_percentiles": [2.3, 25]},
+        "evaluation": {"resamples": 100},
+        "gallery": {"percentiles": [2.3, 25]},
         "gnn": {"targets": LABELS, "epochs": 2, "seeds": [0], "hidden": 16},
     }
 )
 
 
 def vlm_files(folder: Path) -> VlmFiles:
-    names = ("model.safetensors", "tokenizer.json", "history.csv", "validation.csv", "resume/state.pt")
+    names = ("model.safetensors", "tokenizer.json", "history.csv", "validation.parquet", "resume/state.pt")
     return VlmFiles(*(folder / name for name in names))
 
 
 def train(made_up, folder: Path) -> VlmFiles:  # type: ignore[no-untyped-def]
     files = vlm_files(folder)
-    train_vlm(made_up.files, files, SETTINGS.data, SETTINGS.vlm, SETTINGS.evaluation, [], threads=1)
+    train_vlm(made_up.files, files, SETTINGS.data, SETTINGS.vlm, [], threads=1)
     return files
 
 
@@ -64,8 +65,10 @@ def run_chain(made_up, folder: Path) -> Path:  # type: ignore[no-untyped-def]
     )
     train_gnn(made_up.files, inputs, folder / "seed_0.parquet", SETTINGS.gnn, "zero", seed=0, threads=1)
     exports = Exports(attention[1:], images[1:])
-    outputs = ResultFiles(*(folder / f"{name}.csv" for name in ("metrics", "compression", "pointing")))
-    measured = Measured([folder / "seed_0.parquet"], folder / "graphs.npz", exported["test"].features, exports)
+    outputs = ResultFiles(*(folder / f"{name}.csv" for name in ("metrics", "compression", "pointing", "classifier")))
+    measured = Measured(
+        [folder / "seed_0.parquet"], folder / "graphs.npz", exported["test"].features, exports, vlm.validation
+    )
     write_results(outputs, measured, made_up.files, "last", "made-up", True, SETTINGS.evaluation)
     return folder
 
@@ -81,7 +84,7 @@ def test_the_model_learns_and_leaves_no_resume_state(chain: Path) -> None:
     assert history["validation_loss"].iloc[-1] < history["validation_loss"].iloc[0]
     assert "seconds" not in history
     assert not vlm_files(chain).resume.exists()
-    assert set(pd.read_csv(chain / "validation.csv")["target"]) == set(LABELS)
+    assert set(pd.read_csv(chain / "classifier.csv")["target"]) == set(LABELS)
 
 
 def test_exported_attention_sums_to_one_per_layer(chain: Path) -> None:
@@ -118,7 +121,7 @@ def test_result_tables_have_the_columns_that_others_read(chain: Path) -> None:
 
 def test_a_second_run_is_bit_identical(chain: Path, made_up, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     again = run_chain(made_up, tmp_path)
-    for name in ("history", "validation", "metrics", "compression", "pointing"):
+    for name in ("history", "classifier", "metrics", "compression", "pointing"):
         assert (again / f"{name}.csv").read_bytes() == (chain / f"{name}.csv").read_bytes()
     assert (again / "model.safetensors").read_bytes() == (chain / "model.safetensors").read_bytes()
 

@@ -20,7 +20,7 @@ def test_the_defaults_are_valid() -> None:
         ({"pruning": {"percentiles": [5, 2, 100]}}, "ascending"),
         ({"pruning": {"percentiles": [0, 100]}}, "above 0"),
         ({"pruning": {"percentiles": [2.3, 6.6, 25]}}, "end with 100"),
-        ({"evaluation": {"gallery_percentiles": [3, 25]}}, "not among"),
+        ({"gallery": {"percentiles": [3, 25]}}, "not among"),
         ({"vlm": {"decoder": {"width": 190}}}, "heads"),
         ({"gnn": {"seeds": [1, 1]}}, "each once"),
         ({"vlm": {"epoch": 3}}, "Extra inputs"),

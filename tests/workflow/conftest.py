@@ -25,13 +25,13 @@ class Copy:
         environment = {**os.environ, "PYTHONHASHSEED": self.hash_seed}
         return subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, check=False)
 
-    def tiny(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run the small end-to-end configuration."""
-        return self.snakemake("--configfile", "tests/config/tiny.yaml", *arguments)
+    def tiny(self, *arguments: str, layers: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+        """Run the small end-to-end configuration, with more files layered over it."""
+        return self.snakemake(*arguments, "--configfile", "tests/config/tiny.yaml", *layers)
 
-    def planned(self, *arguments: str) -> dict[str, int]:
+    def planned(self, *layers: str) -> dict[str, int]:
         """Return how many jobs of each rule a dry run of the small configuration plans."""
-        done = self.tiny("--dry-run", "--quiet", "rules", *arguments)
+        done = self.tiny("--dry-run", "--quiet", "rules", layers=layers)
         assert done.returncode == 0, done.stderr
         rows = [line.split() for line in (done.stdout + done.stderr).splitlines()]
         return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit() and row[0] != "total"}

@@ -1,11 +1,11 @@
-"""Test-split results of the graph classifiers, with patient-level intervals."""
+"""Results of the graph classifiers and of the vision-language model's own one, with patient-level intervals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from cxrflow.metrics import Metric, auroc, average_precision, mean_estimate, resample_weights
+from cxrflow.metrics import Metric, auroc, average_precision, estimate, mean_estimate, resample_weights
 from cxrflow.neural.settings import EvaluationSettings
 
 METRICS: dict[str, Metric] = {"auroc": auroc, "auprc": average_precision}
@@ -39,4 +39,17 @@ def evaluate_predictions(
             measured = mean_estimate(metric, outcome, scores, weights)._asdict()
             variant = dict(zip(VARIANT, key, strict=True))
             rows.append({**common, **variant, "n_positive": int(outcome.sum()), "metric": name, **measured})
+    return pd.DataFrame(rows)
+
+
+def classifier_table(
+    predictions: pd.DataFrame, common: Mapping[str, object], settings: EvaluationSettings
+) -> pd.DataFrame:
+    """Return one row per finding: the AUC of the vision-language model's classifier on the validate split."""
+    rows = []
+    for target, group in predictions.groupby("target", sort=True):
+        weights = resample_weights(group["patient_id"], settings.resamples, settings.seed)
+        area = estimate(auroc, group["y"].to_numpy(), group["logit"].to_numpy(), weights)
+        counts = {"n_patients": group["patient_id"].nunique(), "n_positive": int(group["y"].sum())}
+        rows.append({**common, **counts, "target": target, "metric": "auroc", **area._asdict()})
     return pd.DataFrame(rows)

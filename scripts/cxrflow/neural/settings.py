@@ -212,7 +212,12 @@ class EvaluationSettings(Settings):
     """Bootstrap resamples of patients."""
     seed: int = Field(default=0, ge=0)
     """Seed of the resamples."""
-    gallery_percentiles: tuple[float, float] = (6.6, 25.0)
+
+
+class GallerySettings(Settings):
+    """The pictures of what is kept."""
+
+    percentiles: tuple[float, float] = (6.6, 25.0)
     """The two shares of patches that the gallery shows; both among the pruning percentiles."""
 
 
@@ -233,6 +238,8 @@ class NeuralSettings(Settings):
     """The graph classifier."""
     evaluation: EvaluationSettings = EvaluationSettings()
     """Intervals."""
+    gallery: GallerySettings = GallerySettings()
+    """Pictures."""
 
     @model_validator(mode="after")
     def _small_encoder_fits_the_grid(self) -> "NeuralSettings":
@@ -244,9 +251,9 @@ class NeuralSettings(Settings):
 
     @model_validator(mode="after")
     def _gallery_shows_pruned_shares(self) -> "NeuralSettings":
-        missing = sorted(set(self.evaluation.gallery_percentiles) - set(self.pruning.percentiles))
+        missing = sorted(set(self.gallery.percentiles) - set(self.pruning.percentiles))
         if missing:
-            raise ValueError(f"gallery_percentiles {missing} are not among {list(self.pruning.percentiles)}")
+            raise ValueError(f"gallery.percentiles {missing} are not among {list(self.pruning.percentiles)}")
         return self
 
     @model_validator(mode="after")

@@ -11,10 +11,10 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from cxrflow.files import write_table
-from cxrflow.metrics import auroc, estimate, resample_weights
+from cxrflow.metrics import auroc
 from cxrflow.neural.cohort_files import CohortFiles
 from cxrflow.neural.dataset import AugmentedBatches, RadiographReports, pair
-from cxrflow.neural.settings import DataSettings, EvaluationSettings, VlmSettings
+from cxrflow.neural.settings import DataSettings, VlmSettings
 from cxrflow.neural.tokenizer import published_tokenizer, save_tokenizer, train_tokenizer
 from cxrflow.neural.vlm import VisionLanguageModel, save_weights, vlm_loss
 from cxrflow.training import Batch, Plan, Resume, fingerprint, fit, prepare_torch
@@ -38,11 +38,11 @@ def train_vlm(
     outputs: VlmFiles,
     data: DataSettings,
     settings: VlmSettings,
-    evaluation: EvaluationSettings,
     code: list[str],
     threads: int,
 ) -> None:
-    """Train on the train split, keep the epoch with the lowest validation loss, write weights, tokenizer and tables."""
+    """Train on the train split, keep the epoch with the lowest validation loss, write weights, tokenizer, history
+    and the predictions on the validate split."""
     prepare_torch(threads, settings.seed)
     samples = cohort.samples(list(data.labels), data.uncertain)
     tokenizer = _tokenizer(samples, settings)
@@ -56,7 +56,7 @@ def train_vlm(
     resume = Resume(outputs.resume, fingerprint(_facts(data, settings, threads), [*cohort.tables(), *code]))
     history, logits = _fit(model, train, validate, labels, settings, resume)
     write_table(outputs.history, pd.DataFrame(history))
-    write_table(outputs.validation, _validation_table(splits["validate"], logits, labels, evaluation))
+    write_table(outputs.validation, _predictions(splits["validate"], logits, labels))
     save_tokenizer(tokenizer, outputs.tokenizer)
     save_weights(model.cpu(), outputs.weights)
     resume.discard()
@@ -113,16 +113,17 @@ def _areas(data: RadiographReports, logits: np.ndarray) -> list[float]:
     return [auroc(truth, score)[0] for truth, score in zip(data.findings.numpy().T, logits.T, strict=True)]
 
 
-def _validation_table(
-    samples: pd.DataFrame, logits: np.ndarray, labels: list[str], settings: EvaluationSettings
-) -> pd.DataFrame:
-    weights = resample_weights(samples["patient_id"], settings.resamples, settings.seed)
-    rows = []
-    for label, scores in zip(labels, logits.T, strict=True):
-        area = estimate(auroc, samples[label].to_numpy(), scores, weights)
-        count = {"n_patients": samples["patient_id"].nunique(), "n_positive": int(samples[label].sum())}
-        rows.append({"target": label, **count, "metric": "auroc", **area._asdict()})
-    return pd.DataFrame(rows)
+def _predictions(samples: pd.DataFrame, logits: np.ndarray, labels: list[str]) -> pd.DataFrame:
+    """Return one row per image and finding."""
+    return pd.DataFrame(
+        {
+            "image_id": np.repeat(samples["image_id"].to_numpy(), len(labels)),
+            "patient_id": np.repeat(samples["patient_id"].to_numpy(), len(labels)),
+            "target": np.tile(np.array(labels), len(samples)),
+            "y": samples[labels].to_numpy(dtype=np.int8).ravel(),
+            "logit": logits.astype(np.float32).ravel(),
+        }
+    )
 
 
 def _tokenizer(samples: pd.DataFrame, settings: VlmSettings) -> Tokenizer:
