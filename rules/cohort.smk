@@ -9,6 +9,8 @@ rule write_config:
         "results/config.yaml",
     log:
         "results/logs/write_config.log",
+    benchmark:
+        "results/benchmarks/write_config.tsv"
     conda:
         "../envs/data.yaml"
     params:
@@ -138,6 +140,8 @@ rule cohort_quarantine:
         table="results/quarantine/{cohort}.csv",
     log:
         "results/logs/{cohort}/cohort_quarantine.log",
+    benchmark:
+        "results/benchmarks/{cohort}/cohort_quarantine.tsv"
     conda:
         "../envs/data.yaml"
     message:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxrflow.errors import UserError
-from cxrflow.neural.fusion.centrality import betweenness, hub
+from cxrflow.neural.centrality import betweenness, hub
 from cxrflow.neural.graphs import GRID_EDGES, Graphs, build_graphs, image_hubs, kept_edges
 from cxrflow.neural.pruning import patch_order, random_order
 from cxrflow.neural.report_graphs import entity_vector, flatten, parse_report_graph, read_report_graphs

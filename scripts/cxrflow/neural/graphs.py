@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrflow.files import atomic_path
-from cxrflow.neural.fusion.centrality import betweenness
+from cxrflow.neural.centrality import betweenness
 from cxrflow.neural.pruning import kept_counts
 from cxrflow.neural.report_graphs import ReportGraphs, flatten, read_report_graphs
 from cxrflow.neural.settings import GRID_SIDE, PATCHES, GraphSettings, PruningSettings

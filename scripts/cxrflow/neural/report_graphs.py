@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrflow.errors import UserError
-from cxrflow.neural.fusion.centrality import hub
+from cxrflow.neural.centrality import hub
 
 ENTITY_LABELS = ("ANAT-DP", "OBS-DP", "OBS-U", "OBS-DA")
 

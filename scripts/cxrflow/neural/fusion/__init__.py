@@ -1,1 +1,0 @@
-"""Fusion: which patch and which report node are joined."""
