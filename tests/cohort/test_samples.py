@@ -2,7 +2,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxrflow.cohort.quarantine import Quarantine
 from cxrflow.cohort.samples import load_samples
 from cxrflow.cohort.table1 import table1
 from cxrflow.cohort.tables import MANIFEST, write_manifest, write_reports, write_split
@@ -31,6 +30,15 @@ def test_uncertain_labels_follow_the_policy_and_unmentioned_ones_are_absent(tabl
     np.testing.assert_array_equal(samples["Edema"], expected)
 
 
+def test_a_policy_may_differ_from_label_to_label(tables):
+    def edema(policy):
+        return load_samples(*tables, labels=["Edema"], uncertain=policy)["Edema"].iloc[1]
+
+    assert edema({"Edema": "one", "other": "zero"}) == 1
+    assert np.isnan(edema({"Mass": "one", "other": "ignore"}))
+    assert edema({"Mass": "one"}) == 0
+
+
 def test_images_that_were_not_decoded_are_left_out(tables, tmp_path):
     pd.DataFrame({"image_id": ["d"]}).to_parquet(tmp_path / "index.parquet")
     assert load_samples(*tables, labels=[], store_index=tmp_path / "index.parquet")["image_id"].tolist() == ["d"]
@@ -48,16 +56,3 @@ def test_table1_counts_ids_once_and_label_values_apart(tables):
     assert value["images", "", "train"] == 2
     assert value["Edema", "uncertain", "train"] == 1
     assert value["Edema", "not mentioned", "test"] == 1
-
-
-def test_too_many_refused_rows_end_the_run_after_they_are_written(tmp_path):
-    refused = Quarantine("rule")
-    refused.add("a.csv", "7", "broken")
-    refused.settle(tmp_path / "few.csv", 100, "quarantine", 0.05)
-    with pytest.raises(UserError, match="tolerated"):
-        refused.settle(tmp_path / "many.csv", 10, "quarantine", 0.05)
-    with pytest.raises(UserError, match="tolerated"):
-        refused.settle(tmp_path / "strict.csv", 100, "fail", 0.05)
-    assert pd.read_csv(tmp_path / "many.csv").to_dict("records") == [
-        {"file": "a.csv", "row": 7, "rule": "rule", "reason": "broken"}
-    ]

@@ -23,6 +23,8 @@ def test_the_defaults_are_valid() -> None:
         ({"gallery": {"percentiles": [3, 25]}}, "not among"),
         ({"vlm": {"decoder": {"width": 190}}}, "heads"),
         ({"gnn": {"seeds": [1, 1]}}, "each once"),
+        ({"data": {"uncertain": "maybe"}}, "ignore"),
+        ({"data": {"uncertain": {"Edima": "one"}}}, "neither labels nor targets"),
         ({"vlm": {"epoch": 3}}, "Extra inputs"),
     ],
 )

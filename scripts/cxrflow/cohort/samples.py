@@ -1,16 +1,13 @@
 """What models train on: the canonical tables joined to one row per image."""
 
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 
+from cxrflow.cohort.policies import UncertainPolicy, uncertain_value
 from cxrflow.cohort.tables import read_labels
 from cxrflow.errors import UserError
 
-Uncertain = Literal["ignore", "zero", "one"]
-
-_UNCERTAIN_VALUE = {"ignore": float("nan"), "zero": 0.0, "one": 1.0}
 _COLUMNS = ["image_id", "patient_id", "study_id", "split", "view", "height", "width", "boxes", "text"]
 
 
@@ -19,7 +16,7 @@ def load_samples(
     split: Path,
     reports: Path,
     labels: list[str],
-    uncertain: Uncertain = "zero",
+    uncertain: UncertainPolicy = "zero",
     store_index: Path | None = None,
 ) -> pd.DataFrame:
     """Return one row per image that has a report (and, with `store_index`, was decoded), sorted by image_id.
@@ -33,7 +30,8 @@ def load_samples(
     if unknown:
         raise UserError(f"The cohort has no labels {unknown}.", f"its labels are: {', '.join(known)}.")
     images = pd.read_parquet(manifest)
-    images[labels] = images[labels].fillna(0.0).replace(-1.0, _UNCERTAIN_VALUE[uncertain])
+    for label in labels:
+        images[label] = images[label].fillna(0.0).replace(-1.0, uncertain_value(uncertain, label))
     samples = images.merge(pd.read_parquet(split)[["image_id", "split"]], on="image_id", validate="one_to_one")
     samples = samples.merge(
         pd.read_parquet(reports, columns=["study_id", "text"]), on="study_id", validate="many_to_one"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from cxrflow.cohort.policies import UncertainPolicy
 from cxrflow.cohort.samples import load_samples
 from cxrflow.cohort.store import ImageStore
 
@@ -25,9 +26,9 @@ class CohortFiles:
         """Return the files under these names of a rule's input."""
         return cls(*(Path(getattr(named, field.name)) for field in fields(cls)))
 
-    def samples(self, labels: list[str], uncertain: str) -> pd.DataFrame:
+    def samples(self, labels: list[str], uncertain: UncertainPolicy) -> pd.DataFrame:
         """Return one row per decoded image with a report."""
-        return load_samples(self.manifest, self.split, self.reports, labels, uncertain, self.index)  # type: ignore[arg-type]
+        return load_samples(self.manifest, self.split, self.reports, labels, uncertain, self.index)
 
     def store(self) -> ImageStore:
         """Open the images."""

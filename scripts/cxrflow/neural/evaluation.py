@@ -25,6 +25,7 @@ def evaluate_predictions(
     table = table.sort_values([*VARIANT, "seed", "image_id"], ignore_index=True)
     images = table.drop_duplicates("image_id").sort_values("image_id")
     weights = resample_weights(images["patient_id"], settings.resamples, settings.seed)
+    places = pd.Index(images["image_id"])
     common = {
         "cohort": cohort,
         "simulated": simulated,
@@ -33,10 +34,12 @@ def evaluate_predictions(
     }
     rows = []
     for key, group in table.groupby(VARIANT, sort=True):
-        outcome = group.loc[group["seed"] == group["seed"].min(), "y"].to_numpy()
+        first = group[group["seed"] == group["seed"].min()]
+        outcome = first["y"].to_numpy()
+        drawn = weights[:, places.get_indexer(first["image_id"])]
         scores = [seed["probability"].to_numpy() for _, seed in group.groupby("seed", sort=True)]
         for name, metric in METRICS.items():
-            measured = mean_estimate(metric, outcome, scores, weights)._asdict()
+            measured = mean_estimate(metric, outcome, scores, drawn)._asdict()
             variant = dict(zip(VARIANT, key, strict=True))
             rows.append({**common, **variant, "n_positive": int(outcome.sum()), "metric": name, **measured})
     return pd.DataFrame(rows)

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from cxrflow.cohort.policies import UncertainPolicy
 from cxrflow.errors import UserError
 from cxrflow.files import write_table
+from cxrflow.losses import known_cross_entropy
 from cxrflow.neural.cohort_files import CohortFiles
 from cxrflow.neural.gnn import GraphClassifier
 from cxrflow.neural.graph_batches import ShuffledGraphs, SplitGraphs, Variant, variants
@@ -39,7 +40,7 @@ def train_gnn(
     inputs: GraphFiles,
     output: Path,
     settings: GnnSettings,
-    uncertain: str,
+    uncertain: UncertainPolicy,
     seed: int,
     threads: int,
 ) -> None:
@@ -72,11 +73,11 @@ def train_variant(
     model = GraphClassifier(train.features.shape[2], vectors.shape[1], settings.hidden, train.targets.shape[1])
 
     def step(network: nn.Module, batch: Batch) -> Tensor:
-        return F.binary_cross_entropy_with_logits(network(batch), batch["targets"])
+        return known_cross_entropy(network(batch), batch["targets"])
 
     def measure(network: nn.Module) -> dict[str, float]:
         logits = _logits(network, validate, variant, settings.batch_size)
-        return {"validation_loss": float(F.binary_cross_entropy_with_logits(logits, validate.targets))}
+        return {"validation_loss": float(known_cross_entropy(logits, validate.targets))}
 
     optimiser = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
     plan = Plan(settings.epochs, seed, settings.precision, verbose=False)
@@ -115,7 +116,8 @@ def _split(graphs: Graphs, samples: pd.DataFrame, inputs: GraphFiles, split: str
 def _table(
     data: SplitGraphs, variant: Variant, probabilities: np.ndarray, targets: list[str], seed: int
 ) -> pd.DataFrame:
-    """Return one row per image and target."""
+    """Return one row per image and target whose truth is known."""
+    truth = data.targets.numpy().ravel()
     count, classes = probabilities.shape
     table = {
         "image_id": np.repeat(data.graphs.image_id[data.rows], classes),
@@ -126,7 +128,7 @@ def _table(
         "selector": variant.selector,
         "text": variant.text,
         "seed": seed,
-        "y": data.targets.numpy().astype(np.int8).ravel(),
+        "y": np.nan_to_num(truth).astype(np.int8),
         "probability": probabilities.astype(np.float32).ravel(),
     }
-    return pd.DataFrame(table)
+    return pd.DataFrame(table)[~np.isnan(truth)]

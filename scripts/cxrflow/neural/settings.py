@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from cxrflow.cohort.policies import OTHER, UncertainPolicy
 from cxrflow.settings import Settings
 
 GRID_SIDE = 12
@@ -31,8 +32,9 @@ class DataSettings(Settings):
         "Support Devices",
     )
     """Findings the vision-language model classifies while it learns to write the report (one output each)."""
-    uncertain: Literal["zero", "one"] = "zero"
-    """How a finding that the report calls uncertain counts: as absent (zero) or as present (one)."""
+    uncertain: UncertainPolicy = "zero"
+    """How a finding that the report calls uncertain counts: absent (zero), present (one) or not at all (ignore). One
+    word for all labels, or one per label: `{Edema: one, other: zero}`."""
 
     @field_validator("image_size")
     @classmethod
@@ -247,6 +249,15 @@ class NeuralSettings(Settings):
         if self.vlm.encoder.name == "resnet_small" and stride not in SMALL_STRIDES:
             sizes = [GRID_SIDE * stride for stride in SMALL_STRIDES]
             raise ValueError(f"resnet_small takes images of {sizes} px, image_size is {self.data.image_size}")
+        return self
+
+    @model_validator(mode="after")
+    def _policies_name_labels(self) -> "NeuralSettings":
+        policy = self.data.uncertain
+        named = set() if isinstance(policy, str) else set(policy)
+        unknown = sorted(named - {*self.data.labels, *self.gnn.targets, OTHER})
+        if unknown:
+            raise ValueError(f"data.uncertain names {unknown}, which are neither labels nor targets")
         return self
 
     @model_validator(mode="after")

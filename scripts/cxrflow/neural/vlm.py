@@ -11,6 +11,7 @@ from transformers import T5Config, T5ForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutput
 
 from cxrflow.files import atomic_path
+from cxrflow.losses import known_cross_entropy
 from cxrflow.neural.encoders import build_encoder
 from cxrflow.neural.settings import PATCHES, DecoderSettings, VlmSettings
 from cxrflow.neural.tokenizer import END_ID, PAD_ID, UNKNOWN_ID, missing_decoder
@@ -103,12 +104,12 @@ class VisionLanguageModel(nn.Module):
 
 
 def vlm_loss(output: VlmOutput, findings: Tensor, classification_weight: float) -> Tensor:
-    """Return report loss + weight x findings' loss; findings (B, C) are 0 or 1.
+    """Return report loss + weight x findings' loss; findings (B, C) are 0, 1 or NaN (ignored).
 
     The spec's two-class cross-entropy on pneumonia is the case C = 1 (a softmax over two logits is a sigmoid of their
     difference). Padding is no target: the released code trained on it.
     """
-    classification = F.binary_cross_entropy_with_logits(output.finding_logits.float(), findings)
+    classification = known_cross_entropy(output.finding_logits.float(), findings)
     return output.generation_loss + classification_weight * classification
 
 

@@ -110,20 +110,23 @@ def evaluate(
 
 
 def _areas(data: RadiographReports, logits: np.ndarray) -> list[float]:
-    return [auroc(truth, score)[0] for truth, score in zip(data.findings.numpy().T, logits.T, strict=True)]
+    columns = zip(data.findings.numpy().T, logits.T, strict=True)
+    return [auroc(truth[~np.isnan(truth)], score[~np.isnan(truth)])[0] for truth, score in columns]
 
 
 def _predictions(samples: pd.DataFrame, logits: np.ndarray, labels: list[str]) -> pd.DataFrame:
-    """Return one row per image and finding."""
-    return pd.DataFrame(
+    """Return one row per image and finding whose truth is known."""
+    truth = samples[labels].to_numpy(dtype=np.float64).ravel()
+    table = pd.DataFrame(
         {
             "image_id": np.repeat(samples["image_id"].to_numpy(), len(labels)),
             "patient_id": np.repeat(samples["patient_id"].to_numpy(), len(labels)),
             "target": np.tile(np.array(labels), len(samples)),
-            "y": samples[labels].to_numpy(dtype=np.int8).ravel(),
+            "y": np.nan_to_num(truth).astype(np.int8),
             "logit": logits.astype(np.float32).ravel(),
         }
     )
+    return table[~np.isnan(truth)]
 
 
 def _tokenizer(samples: pd.DataFrame, settings: VlmSettings) -> Tokenizer:
