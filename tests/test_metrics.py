@@ -15,6 +15,7 @@ from cxrflow.metrics import (
     over_resamples,
     paired_difference,
     resample_weights,
+    resampled_sums,
     weighted_mean,
 )
 
@@ -59,6 +60,20 @@ def test_patients_are_drawn_whole(patients: list[int], seed: int) -> None:
         assert (columns == columns[:, :1]).all()
     _, first = np.unique(patients, return_index=True)
     assert (weights[:, first].sum(axis=1) == len(set(patients))).all()
+
+
+@given(st.lists(st.integers(0, 8), min_size=1, max_size=40), st.integers(0, 3), st.integers(1, 200))
+@settings(max_examples=30)
+def test_sums_are_those_of_the_drawn_weights_in_blocks_of_any_size(patients: list[int], seed: int, cells: int) -> None:
+    values = np.random.default_rng(seed).integers(0, 5, (len(patients), 2, 3))
+    expected = np.tensordot(resample_weights(patients, 30, seed), values, axes=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cxrflow.metrics._CELLS", cells)
+        np.testing.assert_array_equal(resampled_sums(values, patients, 30, seed), expected)
+
+
+def test_sums_over_nobody_are_nothing() -> None:
+    assert (resampled_sums(np.zeros((0, 3)), [], 5, 0) == np.zeros((5, 3))).all()
 
 
 def test_a_patients_images_repeated_do_not_narrow_the_interval() -> None:

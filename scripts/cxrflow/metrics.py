@@ -4,6 +4,7 @@ A resample draws patients with replacement; all examples of a patient come with 
 the number of times each example was drawn, so that scores are sorted once and not once per resample.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -62,10 +63,28 @@ def resample_weights(patients: ArrayLike, resamples: int, seed: int) -> NDArray[
     """
     _, patient = np.unique(np.asarray(patients), return_inverse=True)
     count = int(patient.max()) + 1
-    draws = np.random.default_rng([seed, count]).integers(count, size=(resamples, count))
-    offsets = np.arange(resamples)[:, None] * count
-    times = np.bincount((draws + offsets).ravel(), minlength=resamples * count).reshape(resamples, count)
+    times = _times_drawn(np.random.default_rng([seed, count]), resamples, count)
     return times.astype(np.uint16)[:, patient]
+
+
+def resampled_sums(values: NDArray, patients: ArrayLike, resamples: int, seed: int) -> Floats:
+    """Return (resamples, ...): `values` (N, ...) summed over the examples of each resample.
+
+    The resamples are those of `resample_weights`, drawn a block at a time, so that memory does not grow with their
+    number. Sums of whole numbers are exact.
+    """
+    _, patient = np.unique(np.asarray(patients), return_inverse=True)
+    shape = np.shape(values)[1:]
+    flat = np.asarray(values, dtype=np.float64).reshape(len(patient), math.prod(shape))
+    count = int(patient.max(initial=-1)) + 1
+    totals = np.stack([np.bincount(patient, column, minlength=count) for column in flat.T], axis=1)
+    generator = np.random.default_rng([seed, count])
+    drawn = np.zeros((resamples, flat.shape[1]))
+    rows = max(1, _CELLS // (4 * max(1, count)))
+    for start in range(0, resamples if count else 0, rows):
+        block = drawn[start : start + rows]
+        block += _times_drawn(generator, len(block), count) @ totals
+    return drawn.reshape(resamples, *shape)
 
 
 def over_resamples(metric: Metric, outcome: NDArray, score: NDArray, weights: NDArray) -> Floats:
@@ -103,6 +122,13 @@ def paired_difference(metric: Metric, outcome: NDArray, first: NDArray, second: 
     value = float(metric(outcome, first, None)[0] - metric(outcome, second, None)[0])
     change = over_resamples(metric, outcome, first, weights) - over_resamples(metric, outcome, second, weights)
     return interval(value, change)
+
+
+def _times_drawn(generator: np.random.Generator, resamples: int, count: int) -> NDArray[np.int64]:
+    """Return (resamples, count): how often each of `count` patients is among as many draws with replacement."""
+    draws = generator.integers(count, size=(resamples, count))
+    draws += np.arange(resamples)[:, None] * count
+    return np.bincount(draws.ravel(), minlength=resamples * count).reshape(resamples, count)
 
 
 def _by_score(outcome: ArrayLike, score: ArrayLike, weights: NDArray | None, descending: bool) -> tuple[Floats, Floats]:

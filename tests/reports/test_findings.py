@@ -58,35 +58,10 @@ def test_status(extract: Extractor, text: str, expected: dict[str, str]) -> None
     assert statuses(extract(text)[0]) == expected
 
 
-@pytest.mark.parametrize(
-    ("text", "side"),
-    [
-        ("Left pleural effusion.", "left"),
-        ("Small bilateral pleural effusions.", "bilateral"),
-        ("Right and left pleural effusions.", "bilateral"),
-        ("Pleural effusion on the right.", "right"),
-        ("Effusion, left base atelectasis.", None),
-        ("Pleural effusion.", None),
-    ],
-)
-def test_side(extract: Extractor, text: str, side: str | None) -> None:
-    row = extract(text)[0].query("finding == 'effusion'").iloc[0]
-    assert (None if pd.isna(row["side"]) else row["side"]) == side
-
-
 def test_a_blank_does_not_hide_the_end_of_a_sentence(extract: Extractor) -> None:
     findings = extract("No change from chest x-___. Effusion.")[0]
     assert list(findings["status"]) == ["present"]
     assert list(findings["sentence"]) == [1]
-
-
-def test_the_lingula_is_on_the_left(extract: Extractor) -> None:
-    assert list(extract("Scarring in the lingula.")[0]["side"]) == ["left"]
-
-
-def test_alternatives_share_their_side(extract: Extractor) -> None:
-    assert list(extract("Atelectasis or scarring in the left base.")[0]["side"]) == ["left", "left"]
-    assert list(extract("Right basilar atelectasis versus consolidation.")[0]["side"]) == ["right", "right"]
 
 
 def test_likely_and_versus_are_what_the_settings_say(extract: Extractor) -> None:

@@ -98,4 +98,4 @@ def test_nothing_to_read_gives_typed_empty_tables() -> None:
     reports = pd.DataFrame({"study_id": pd.Series([], dtype=str), "text": pd.Series([], dtype=str)})
     findings, graphs = extract_reports(reports, ExtractSettings())
     assert graphs == list(stream(reports, ExtractSettings())) == []
-    assert list(findings.columns) == ["study_id", "finding", "status", "side", "sentence", "start", "end"]
+    assert list(findings.columns) == ["study_id", "finding", "status", "side", "site", "sentence", "start", "end"]

@@ -3,10 +3,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cxrflow.cohort.openi_index import FINDINGS
+from cxrflow.cohort.openi_index import FINDINGS, SITES
 from cxrflow.errors import UserError
 from cxrflow.reports.context import MEANINGS
 from cxrflow.reports.lexicon import DEFAULT_LEXICON, comparable, expand, load_lexicon
+from cxrflow.reports.places import NO_SITE
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,11 @@ def test_every_finding_of_the_index_can_be_named() -> None:
     named = {term.name for terms in lexicon.phrases.values() for term in terms} | set(lexicon.composites.values())
     assert set(FINDINGS) <= named
     assert set(lexicon.composites.values()) <= set(FINDINGS)
+
+
+def test_every_site_of_the_index_can_be_named() -> None:
+    named = {site for entries in load_lexicon().sites.values() for _, site in entries}
+    assert named == {*SITES.values(), NO_SITE}
 
 
 def test_every_trigger_has_a_meaning_and_a_direction() -> None:

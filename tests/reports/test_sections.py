@@ -1,4 +1,5 @@
 import re
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -47,6 +48,12 @@ def test_without_both_the_text_after_the_first_blank_line_is_read() -> None:
     assert report_text(sections) == "No fracture is seen."
 
 
+@pytest.mark.parametrize("last", ["IMPRESSION:", "FINDINGS: ", "CHEST, TWO VIEWS:\n"])
+def test_an_empty_section_at_the_end_does_not_hide_the_last_paragraph(last: str) -> None:
+    sections = parse_sections(f" INDICATION: Fall.\n \n No fracture is seen.\n {last}\n")
+    assert sections == {"indication": "Fall.", "last_paragraph": "No fracture is seen."}
+
+
 def test_a_text_without_headers_is_read_whole() -> None:
     assert report_text(parse_sections("The lungs are clear.")) == "The lungs are clear."
 
@@ -75,6 +82,10 @@ def test_a_wet_read_is_kept_apart() -> None:
         ("FINIDNGS", "findings"),
         ("REASON FOR EXAMINATION", "indication"), ("CLINICAL HISTORY", "history"), ("COMPARISONS", "comparison"),
         ("PA AND LATERAL VIEWS OF THE CHEST", "findings"), ("RECOMMENDATION(S)", "recommendation"), ("DOSE", "dose"),
+        ("IMPERSSION", "impression"), ("FINDINGS/ IMPRESSION", "impression"), ("NDICATION", "indication"),
+        ("FINDGINGS", "findings"), ("COMPARRISON", "comparison"), ("BONE WINDOWS", "findings"),
+        ("RIGHT RIBS, FOUR VIEWS", "findings"), ("ADDENDUM TO THE REPORT", "addendum"), ("WETREAD", "wet_read"),
+        ("PFI", "wet_read"), ("PROVISIONAL FINDINGS IMPRESSION (PFI)", "wet_read"),
     ],
 )  # fmt: skip
 def test_names_are_made_canonical(header: str, name: str) -> None:
@@ -97,6 +108,47 @@ def test_sections_that_come_twice_are_joined() -> None:
 )
 def test_blanks_and_list_numbers(text: str, clean: str) -> None:
     assert clean_text(text) == clean
+
+
+def test_a_provisional_impression_is_no_part_of_the_report() -> None:
+    text = "\n PROVISIONAL FINDINGS IMPRESSION (PFI): Edema.\n\n FINDINGS: Clear.\n IMPRESSION: Normal.\n"
+    assert report_text(parse_sections(text)) == "Clear. Normal."
+
+
+@pytest.mark.parametrize(
+    ("sections", "joined", "first"),
+    [
+        ({"findings": "Clear.", "impression": "Normal."}, "Normal. Clear.", "Normal."),
+        ({"findings": "Clear.", "impression": " \n"}, "Clear.", "Clear."),
+        ({"last_paragraph": "No change."}, "No change.", "No change."),
+        ({"comparison": "None."}, "", ""),
+    ],
+)
+def test_sections_are_joined_or_the_first_one_stands_alone(sections: dict[str, str], joined: str, first: str) -> None:
+    order = ("impression", "findings")
+    assert report_text(sections, order, "join") == joined
+    assert report_text(sections, order, "first") == first
+
+
+def test_the_last_paragraph_can_be_asked_for_by_name() -> None:
+    assert report_text({"last_paragraph": "No change."}, ("impression", "last_paragraph"), "first") == "No change."
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["FINDINGS", "IMPRESSION", "CHEST, TWO VIEWS", "WET READ", "NOTE", "Comparison"]),
+            st.text("aehorst T,;%/)\n\t", max_size=60),
+        ),
+        max_size=6,
+    ),
+    st.text("aehorst T\n", max_size=30),
+)
+def test_no_character_of_any_body_is_lost_or_doubled(pieces: list[tuple[str, str]], preamble: str) -> None:
+    text = preamble + "".join(f"\n {header}: {body}" for header, body in pieces)
+    bodies = "".join([preamble, *(body for _, body in pieces)])
+    read = "".join(parse_sections(text).values())
+    assert Counter(re.sub(r"[\s.]", "", read)) == Counter(re.sub(r"\s", "", bodies))  # full stops are added
 
 
 @given(st.text(max_size=300))

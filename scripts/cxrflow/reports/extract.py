@@ -3,82 +3,107 @@
 import json
 import logging
 import multiprocessing
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from functools import lru_cache, partial
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from cxrflow.files import atomic_path, write_table
-from cxrflow.reports.findings import Mention, mentions
-from cxrflow.reports.graphs import build_graph
-from cxrflow.reports.lexicon import Lexicon, load_lexicon
-from cxrflow.reports.pipeline import ReportParser
+from cxrflow.cohort.quarantine import Quarantine
+from cxrflow.files import atomic_path
+from cxrflow.reports.extractors import Extraction, Report, extractor_of
+from cxrflow.reports.radgraph_files import Place, locate_annotations
 from cxrflow.reports.settings import ExtractSettings
 
 logger = logging.getLogger(__name__)
 
 BATCH = 256  # reports handed to a worker at once
 PART = 8192  # reports kept in memory before they are written
+AHEAD = 4  # batches per worker that may wait for their turn to be written
 COLUMN_TYPES = {
-    "study_id": "string", "finding": "string", "status": "string", "side": "string",
+    "study_id": "string", "finding": "string", "status": "string", "side": "string", "site": "string",
     "sentence": "int32", "start": "int32", "end": "int32",
 }  # fmt: skip
-Report = tuple[str, str]
-
-
-class Extraction(NamedTuple):
-    """What one report says: rows of findings.parquet and one line of graphs.jsonl."""
-
-    study_id: str
-    findings: list[Mention]
-    graph: dict[str, Any]
 
 
 def extract_reports(
-    reports: pd.DataFrame, settings: ExtractSettings, workers: int = 1
+    reports: pd.DataFrame, settings: ExtractSettings, workers: int = 1, annotations: Sequence[Path] = ()
 ) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     """Return the findings table and the graphs of `reports` (columns study_id, text), in order of study_id.
 
-    Everything is kept in memory; `write_extraction` streams the graphs to a file instead.
+    Everything is kept in memory; `write_extraction` streams to files instead.
     """
-    extractions = list(stream(reports, settings, workers))
+    extractions = list(stream(reports, settings, workers, annotations))
     return _findings_table(extractions), [extraction.graph for extraction in extractions]
 
 
 def write_extraction(
-    reports: pd.DataFrame, findings: Path, graphs: Path, settings: ExtractSettings, workers: int = 1
+    reports: pd.DataFrame,
+    findings: Path,
+    graphs: Path,
+    settings: ExtractSettings,
+    workers: int = 1,
+    annotations: Sequence[Path] = (),
+    refused: Quarantine | None = None,
 ) -> None:
-    """Write findings.parquet and graphs.jsonl; only a few thousand graphs are in memory at a time."""
-    extractions = stream(reports, settings, workers)
-    tables = [_findings_table([])]
-    with atomic_path(graphs) as temporary, open(temporary, "w", encoding="utf-8") as lines:
+    """Write findings.parquet and graphs.jsonl a part at a time: memory does not grow with the number of reports.
+
+    `annotations` are the files of the extractor radgraph-json; what is wrong with them is added to `refused`.
+    """
+    schema = pa.Schema.from_pandas(_findings_table([]), preserve_index=False)
+    extractions = stream(reports, settings, workers, annotations)
+    mentions = 0
+    with (
+        atomic_path(graphs) as lines_path,
+        atomic_path(findings) as rows_path,
+        open(lines_path, "w", encoding="utf-8") as lines,
+        pq.ParquetWriter(rows_path, schema) as rows,
+    ):
         while part := list(islice(extractions, PART)):
             lines.writelines(json.dumps(extraction.graph, ensure_ascii=False) + "\n" for extraction in part)
-            tables.append(_findings_table(part))
+            table = _findings_table(part)
+            rows.write_table(pa.Table.from_pandas(table, schema=schema, preserve_index=False))
+            mentions += len(table)
+            _refuse(part, refused)
             logger.info("%d more reports read", len(part))
-    table = pd.concat(tables, ignore_index=True)
-    write_table(findings, table)
-    logger.info("%d mentions of findings in %d reports", len(table), len(reports))
+    logger.info("%d mentions of findings in %d reports", mentions, len(reports))
 
 
-def stream(reports: pd.DataFrame, settings: ExtractSettings, workers: int = 1) -> Iterator[Extraction]:
+def stream(
+    reports: pd.DataFrame, settings: ExtractSettings, workers: int = 1, annotations: Sequence[Path] = ()
+) -> Iterator[Extraction]:
     """Yield the extraction of each report, sorted by study_id (as text)."""
+    places: dict[str, tuple[Place, ...]] = {}
+    if settings.extractor == "radgraph-json":
+        places = locate_annotations(annotations, reports)
     texts = reports.loc[:, ["study_id", "text"]].fillna({"text": ""}).sort_values("study_id", kind="stable")
-    batches = _batches((str(study), str(text)) for study, text in texts.itertuples(index=False))
+    rows = ((str(study), str(text)) for study, text in texts.itertuples(index=False))
+    batches = _batches(Report(study, text, places.get(study, ())) for study, text in rows)
+    extractor_of(settings)  # before any fork: workers share what is loaded, and a missing model is told here
     work = partial(_extract_batch, settings=settings)
-    with ExitStack() as stack:
-        if workers > 1 and len(texts) > BATCH:
-            # Forked, because a started-afresh worker would run the Snakemake script that started it once more.
-            pool = stack.enter_context(multiprocessing.get_context("fork").Pool(workers))
-            done: Iterator[list[Extraction]] = pool.imap(work, batches)
-        else:
-            done = map(work, batches)
-        for batch in done:
-            yield from batch
+    done = _parallel(work, batches, workers) if workers > 1 and len(texts) > BATCH else map(work, batches)
+    for batch in done:
+        yield from batch
+
+
+def _parallel(work: Any, batches: Iterable[list[Report]], workers: int) -> Iterator[list[Extraction]]:
+    """Work on batches in processes, in order, with a bounded number of results in wait for their turn.
+
+    Forked, because a started-afresh worker would run the Snakemake script that started it once more.
+    """
+    with multiprocessing.get_context("fork").Pool(workers) as pool:
+        waiting: deque[Any] = deque()
+        for batch in batches:
+            waiting.append(pool.apply_async(work, (batch,)))
+            if len(waiting) >= AHEAD * workers:
+                yield waiting.popleft().get()
+        while waiting:
+            yield waiting.popleft().get()
 
 
 def _batches(reports: Iterator[Report]) -> Iterator[list[Report]]:
@@ -87,25 +112,20 @@ def _batches(reports: Iterator[Report]) -> Iterator[list[Report]]:
 
 
 def _extract_batch(batch: Sequence[Report], settings: ExtractSettings) -> list[Extraction]:
-    lexicon, parser = _tools()
-    parsed = parser.parse((text for _, text in batch), batch=BATCH)
-    return [
-        Extraction(study, mentions(report, lexicon, settings), build_graph(study, report, lexicon, settings))
-        for (study, _), report in zip(batch, parsed, strict=True)
-    ]
+    return extractor_of(settings)(batch)
 
 
-@lru_cache(maxsize=1)
-def _tools() -> tuple[Lexicon, ReportParser]:
-    """Build the lexicon and the spaCy pipeline once per process."""
-    lexicon = load_lexicon()
-    return lexicon, ReportParser(lexicon)
+def _refuse(extractions: Sequence[Extraction], refused: Quarantine | None) -> None:
+    for extraction in extractions:
+        for file, reason in extraction.refused:
+            if refused is not None:
+                refused.add(file, extraction.study_id, reason)
 
 
 def _findings_table(extractions: Sequence[Extraction]) -> pd.DataFrame:
     rows = [
-        (study, row.finding, row.status, row.side, row.sentence, row.start, row.end)
-        for study, found, _ in extractions
-        for row in found
+        (extraction.study_id, row.finding, row.status, row.side, row.site, row.sentence, row.start, row.end)
+        for extraction in extractions
+        for row in extraction.findings
     ]
     return pd.DataFrame(rows, columns=list(COLUMN_TYPES)).astype(COLUMN_TYPES)

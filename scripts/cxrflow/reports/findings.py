@@ -1,20 +1,17 @@
-"""Findings of a sentence: named outright or composed of an anatomy and its state, each with status and side."""
+"""Findings of a sentence: named outright or composed of an anatomy and its state, each with status, side and site."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from cxrflow.cohort.openi_index import FINDINGS
-from cxrflow.reports.context import DIFFERENTIAL, PROBABLE, Context, spans_of
-from cxrflow.reports.lexicon import ANATOMY, OBSERVATION, PLACE, QUALITY, STATE, TRIGGER, Lexicon
+from cxrflow.reports.context import ABSENT, DIFFERENTIAL, PROBABLE, Context, spans_of
+from cxrflow.reports.lexicon import ANATOMY, OBSERVATION, QUALITY, STATE, TRIGGER, Lexicon
 from cxrflow.reports.pipeline import ParsedReport, Sentence, Span
+from cxrflow.reports.places import NOWHERE, UNPAIRED, WITHOUT_SITE, Location, Places
 from cxrflow.reports.settings import ExtractSettings
 
-SIDES = ("left", "right", "bilateral")
-SIDE_WORDS = 6  # words that may lie between an observation and its side
-BREAKS = (",", ";", ":")
 ALTERNATIVES = ("or", "and", "/", "and/or", "versus", "vs")
-CONJUNCTIONS = ("and", "or", "with", "without", "but")
 COPULAS = ("is", "are", "was", "were")  # these end a negation, yet join an anatomy and what is said of it
 VAGUE = ("chest", "bone")  # 'thoracic' in 'tortuous thoracic aorta' is not what is tortuous
 _FINDINGS = frozenset(FINDINGS)
@@ -27,8 +24,8 @@ class Observation:
     span: Span
     finding: str | None
     status: str
-    side: str | None
     anatomy: Span | None = None
+    place: Location = NOWHERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +35,7 @@ class Mention:
     finding: str
     status: str
     side: str | None
+    site: str | None
     sentence: int
     start: int
     end: int
@@ -48,7 +46,7 @@ def mentions(report: ParsedReport, lexicon: Lexicon, settings: ExtractSettings) 
     rows = {
         _mention(seen.finding, seen, sentence, settings)
         for sentence in report.sentences
-        for seen in observations(sentence, report.tokens, lexicon, settings)
+        for seen in _placed(sentence, report.tokens, lexicon, settings)
         if seen.finding is not None
     }
     return sorted(rows, key=lambda row: (row.sentence, row.start, row.end, row.finding))
@@ -56,7 +54,7 @@ def mentions(report: ParsedReport, lexicon: Lexicon, settings: ExtractSettings) 
 
 def _mention(finding: str, seen: Observation, sentence: Sentence, settings: ExtractSettings) -> Mention:
     status = stated(seen.status, settings)
-    return Mention(finding, status, seen.side, sentence.index, seen.span.start, seen.span.end - 1)
+    return Mention(finding, status, *seen.place, sentence.index, seen.span.start, seen.span.end - 1)
 
 
 def stated(status: str, settings: ExtractSettings) -> str:
@@ -67,53 +65,61 @@ def stated(status: str, settings: ExtractSettings) -> str:
 def observations(
     sentence: Sentence, tokens: Sequence[str], lexicon: Lexicon, settings: ExtractSettings
 ) -> list[Observation]:
-    """Return everything observed in a sentence: findings, composites, and observations that only graphs show."""
+    """Return everything observed in a sentence: findings, composites, and observations that only graphs show.
+
+    Places are left open: graphs tell them by their relations.
+    """
     context = Context(sentence, tokens, settings)
     seen = []
     for span in spans_of(sentence, OBSERVATION, STATE):
         anatomy, finding = _named(span, sentence, tokens, lexicon, settings)
-        side = side_of(span, anatomy, sentence, tokens)
-        seen.append(Observation(span, finding, context.status(span.start, span.end), side, anatomy))
-    return _shared_sides(seen, sentence, tokens)
+        seen.append(Observation(span, finding, context.status(span.start, span.end), anatomy))
+    return seen
 
 
-def side_of(span: Span, anatomy: Span | None, sentence: Sentence, tokens: Sequence[str]) -> str | None:
-    """Return the side of what is observed at `span`: left and right together are bilateral.
+def _placed(
+    sentence: Sentence, tokens: Sequence[str], lexicon: Lexicon, settings: ExtractSettings
+) -> list[Observation]:
+    """Return the observations of a sentence with their places, if a finding is among them."""
+    seen = observations(sentence, tokens, lexicon, settings)
+    places = Places(sentence, tokens, lexicon)
+    if not any(each.finding for each in seen) or not places:
+        return seen
+    found = [replace(each, place=places.of(each.span, each.anatomy, each.finding)) for each in seen]
+    return _with_shared_places(found, sentence, tokens)
 
-    Place words before it count up to the previous observation or comma; where there are none, those after it count
-    ('opacity in the left base') up to the next comma, or to the 'and' before the next observation.
+
+def _with_shared_places(seen: list[Observation], sentence: Sentence, tokens: Sequence[str]) -> list[Observation]:
+    """Give observations without a place of their own that of their neighbours.
+
+    Alternatives share what one of them names ('atelectasis or scar in the left base'). What is observed nowhere lies
+    where the observation before it does ('opacity in the left base, likely atelectasis').
     """
-    start, end = _widened(span, anatomy)
-    others = [other for other in spans_of(sentence, OBSERVATION, STATE) if other != span]
-    places = [place for place in spans_of(sentence, PLACE) if place.name in SIDES]
-    first = max([sentence.start, *(other.end for other in others if other.end <= start)])
-    last = min([sentence.end, *(_conjunction(end, other.start, tokens) for other in others if other.start >= end)])
-    first = max([first, *(at + 1 for at in range(first, start) if tokens[at] in BREAKS)])
-    last = min([last, *(at for at in range(end, last) if tokens[at] in BREAKS)])
-    before = {place.name for place in places if max(first, start - SIDE_WORDS) <= place.start < end}
-    after = {place.name for place in places if end <= place.start < min(last, end + SIDE_WORDS)}
-    named = before or after
-    if "bilateral" in named or {"left", "right"} <= named:
-        return "bilateral"
-    return next(iter(named), None)
-
-
-def _shared_sides(seen: list[Observation], sentence: Sentence, tokens: Sequence[str]) -> list[Observation]:
-    """Let alternatives share the side that one of them gives: 'atelectasis or scar in the left base'."""
     described = {at for word in spans_of(sentence, QUALITY, ANATOMY) for at in range(word.start, word.end)}
 
     def alternatives(one: Observation, other: Observation) -> bool:
         joined = range(one.span.end, other.span.start)
         return bool(joined) and all(tokens[at].lower() in ALTERNATIVES or at in described for at in joined)
 
-    sides = [observation.side for observation in seen]
+    placed = list(seen)
     for forward in (True, False):
         pairs = list(pairwise(range(len(seen))))
         for before, after in pairs if forward else reversed(pairs):
             source, target = (before, after) if forward else (after, before)
-            if sides[target] is None and alternatives(seen[before], seen[after]):
-                sides[target] = sides[source]
-    return [replace(observation, side=side) for observation, side in zip(seen, sides, strict=True)]
+            if alternatives(seen[before], seen[after]):
+                placed[target] = _placed_like(placed[target], placed[source])
+    for before, after in pairwise(range(len(seen))):
+        if placed[after].place == NOWHERE and ABSENT not in (seen[before].status, seen[after].status):
+            placed[after] = _placed_like(placed[after], placed[before])
+    return placed
+
+
+def _placed_like(target: Observation, source: Observation) -> Observation:
+    """Fill in what a place lacks; no site for an effusion, which sinks to the base whatever lies above it."""
+    if target.finding in UNPAIRED:
+        return target
+    site = None if target.finding in WITHOUT_SITE or target.finding == "effusion" else source.place.site
+    return replace(target, place=Location(target.place.side or source.place.side, target.place.site or site))
 
 
 def _named(
@@ -144,15 +150,3 @@ def between(middle: Span, one: Span, other: Span) -> bool:
     """Say whether `middle` lies between two spans, touching them at most."""
     left, right = (one, other) if one.start < other.start else (other, one)
     return left.end <= middle.start and middle.end <= right.start
-
-
-def _widened(span: Span, anatomy: Span | None) -> tuple[int, int]:
-    """Let a composite reach over its anatomy: in 'the right hemidiaphragm is elevated' the side precedes the latter."""
-    if anatomy is None:
-        return span.start, span.end
-    return min(span.start, anatomy.start), max(span.end, anatomy.end)
-
-
-def _conjunction(end: int, start: int, tokens: Sequence[str]) -> int:
-    """Return where the words that belong to the observation at `start` begin: after the last 'and' since `end`."""
-    return max((at for at in range(end, start) if tokens[at].lower() in CONJUNCTIONS), default=start)

@@ -1,6 +1,6 @@
 """The radiology lexicon: phrases from lexicon.yaml, expanded, made comparable, and matched by spaCy."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -14,6 +14,8 @@ from cxrflow.errors import UserError
 DEFAULT_LEXICON = Path(__file__).with_name("lexicon.yaml")
 GROUPS = ("observations", "states", "anatomy", "places", "qualities", "triggers")
 OBSERVATION, STATE, ANATOMY, PLACE, QUALITY, TRIGGER = GROUPS
+
+COMPOSITES, SITES = TABLES = ("composites", "sites")
 
 # Plurals that a stripped "s" does not undo.
 IRREGULAR = {
@@ -32,10 +34,14 @@ class Term(NamedTuple):
 
 @dataclass(frozen=True)
 class Lexicon:
-    """Phrases (tuples of comparable words) with their meaning, and the composites (anatomy, state) -> finding."""
+    """Phrases (tuples of comparable words) with their meaning, the composites (anatomy, state) -> finding, and sites.
+
+    `sites` are matched apart from the phrases: first word -> (phrase, site), longer phrases first.
+    """
 
     phrases: Mapping[tuple[str, ...], tuple[Term, ...]]
     composites: Mapping[tuple[str, str], str]
+    sites: Mapping[str, Sequence[tuple[tuple[str, ...], str]]]
 
     def group_of_word(self, word: str) -> str | None:
         """Return the group of a single word, None where it is no term by itself."""
@@ -68,21 +74,26 @@ def load_lexicon(path: Path = DEFAULT_LEXICON) -> Lexicon:
     except (OSError, yaml.YAMLError) as error:
         hint = "Compare with the lexicon that is shipped."
         raise UserError(f"Cannot read the lexicon {path}: {error}", hint) from error
-    if not isinstance(content, dict) or set(content) != {*GROUPS, "composites"}:
+    if not isinstance(content, dict) or set(content) != {*GROUPS, *TABLES}:
         found = sorted(content) if isinstance(content, dict) else type(content).__name__
-        raise UserError(f"Expected the groups {(*GROUPS, 'composites')} in {path}, found {found}.", "Keep them all.")
+        raise UserError(f"Expected the groups {(*GROUPS, *TABLES)} in {path}, found {found}.", "Keep them all.")
     phrases: dict[tuple[str, ...], dict[Term, None]] = {}
-    for words, term in _entries(content):
+    for words, term in _entries(content, GROUPS):
         phrases.setdefault(words, {})[term] = None
     composites = {(anatomy, state): finding for anatomy, state, finding in content["composites"]}
     for anatomy, state in composites:
         if anatomy not in content[ANATOMY] or state not in content[STATE]:
             raise UserError(f"The composite {anatomy}+{state} in {path} names no entry.", "Add it to both groups.")
-    return Lexicon({words: tuple(terms) for words, terms in phrases.items()}, composites)
+    sites: dict[str, list[tuple[tuple[str, ...], str]]] = {}
+    for words, term in _entries(content, (SITES,)):
+        sites.setdefault(words[0], []).append((words, term.name))
+    for named in sites.values():
+        named.sort(key=lambda entry: -len(entry[0]))
+    return Lexicon({words: tuple(terms) for words, terms in phrases.items()}, composites, sites)
 
 
-def _entries(content: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Term]]:
-    for group in GROUPS:
+def _entries(content: Mapping[str, Any], groups: Sequence[str]) -> Iterator[tuple[tuple[str, ...], Term]]:
+    for group in groups:
         for name, phrases in content[group].items():
             for phrase in phrases:
                 if not isinstance(phrase, str):

@@ -1,5 +1,7 @@
 """Extracted findings against the labels of a cohort: precision, recall and F1 per label, micro and macro."""
 
+import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,10 @@ from numpy.typing import NDArray
 from cxrflow.cohort.openi_index import LABEL_OF
 from cxrflow.errors import UserError
 from cxrflow.files import write_twins
-from cxrflow.metrics import interval, resample_weights
+from cxrflow.metrics import Estimate, interval, resampled_sums
 from cxrflow.reports.settings import ScoreSettings
+
+logger = logging.getLogger(__name__)
 
 Counts = NDArray[np.float64]  # (..., 3): true positives, false positives, false negatives
 
@@ -32,31 +36,34 @@ def score_extraction(
     """Compare on the studies that have a report text.
 
     A label is positive in the manifest where it is 1.0 (absent, uncertain and not mentioned all count as negative),
-    and extracted where any of its findings (LABEL_OF) has a present mention. Columns: finding (the label), precision,
-    recall, f1, f1_low, f1_high (95 % interval over patients), n (positive studies), n_patients. Averages are undefined
-    (empty) where there is nothing to average.
+    and extracted where any of its findings (LABEL_OF) has a present mention. Labels that the cohort lacks are left out;
+    UserError where it has none of them. Columns: finding (the label), precision, recall, f1, f1_low, f1_high (95 %
+    interval over patients), n (positive studies), n_patients. Averages are undefined (empty) where there is nothing to
+    average.
     """
-    labels = list(settings.labels)
+    labels = _labels_of(manifest, settings)
     truth = _truth(manifest, reports, labels)
     extracted = extracted_labels(findings, labels).reindex(truth.index, fill_value=False)
-    true, said = truth[labels].to_numpy(dtype=bool), extracted.to_numpy(dtype=bool)
-    counts = np.stack([true & said, ~true & said, true & ~said], axis=-1).astype(np.float64)
-    drawn = _resampled(counts, truth["patient_id"], settings)
-    rows = [_row(label, counts.sum(axis=0)[at], drawn[:, at]) for at, label in enumerate(labels)]
-    rows.append(_row("micro", counts.sum(axis=(0, 1)), drawn.sum(axis=1)))
-    rows.append(_macro(rows, drawn))
+    counts = confusion(truth[labels].to_numpy(dtype=bool), extracted.to_numpy(dtype=bool))
+    drawn = resampled_sums(counts, truth["patient_id"], settings.resamples, settings.seed)
+    rows = [{"finding": name, **score} for name, score in scored(labels, counts.sum(axis=0, dtype=float), drawn)]
     return pd.DataFrame(rows).assign(n_patients=truth["patient_id"].nunique())
 
 
-def extracted_labels(findings: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
+def extracted_labels(findings: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
     """Return studies x labels (bool): any present mention of a finding that makes the label positive."""
-    present = findings[findings["status"] == "present"]
-    studies = pd.Index(sorted(findings["study_id"].astype(str).unique()), name="study_id", dtype=object)
-    table = pd.DataFrame(False, index=studies, columns=labels)
-    for label in labels:
+    numbers, studies = pd.factorize(findings["study_id"].astype(str), sort=True)
+    present = (findings["status"] == "present").to_numpy(dtype=bool)
+    said = np.zeros((len(studies), len(labels)), dtype=bool)
+    for at, label in enumerate(labels):
         named = [finding for finding, makes in LABEL_OF.items() if label in makes]
-        table.loc[present.loc[present["finding"].isin(named), "study_id"].astype(str).unique(), label] = True
-    return table
+        said[numbers[present & findings["finding"].isin(named).to_numpy(dtype=bool)], at] = True
+    return pd.DataFrame(said, index=pd.Index(studies, name="study_id", dtype=object), columns=list(labels))
+
+
+def confusion(true: NDArray[np.bool_], said: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return (..., 3) of two equal shapes: whether each is a true positive, a false positive, a false negative."""
+    return np.stack([true & said, ~true & said, true & ~said], axis=-1).astype(np.uint8)
 
 
 def f1_score(counts: Counts) -> NDArray[np.float64]:
@@ -65,60 +72,65 @@ def f1_score(counts: Counts) -> NDArray[np.float64]:
     return _ratio(2 * true, 2 * true + false + missed)
 
 
-def _truth(manifest: pd.DataFrame, reports: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
-    """Return one row per study with a text: patient_id and a column per label (True where the label is 1.0)."""
-    missing = [label for label in labels if label not in manifest.columns]
-    if missing:
+def scored(names: Sequence[str], counts: Counts, drawn: Counts) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the scores of each name, then `micro` and `macro` (the mean over names with at least one positive).
+
+    `counts` (names, 3) and `drawn` (resamples, names, 3) hold true positives, false positives and false negatives.
+    """
+    rows = [score(counts[at], drawn[:, at]) for at in range(len(names))]
+    yield from zip(names, rows, strict=True)
+    yield "micro", score(counts.sum(axis=0), drawn.sum(axis=1))
+    yield "macro", _macro(rows, drawn)
+
+
+def score(counts: Counts, drawn: Counts) -> dict[str, Any]:
+    """Return precision, recall, F1 with its 95 % interval, and n from counts (3,) and resampled counts (R, 3)."""
+    true, false, missed = counts
+    estimate = interval(float(f1_score(counts)), f1_score(drawn))
+    return _as_row(_ratio(true, true + false), _ratio(true, true + missed), estimate, true + missed)
+
+
+def _macro(rows: list[dict[str, Any]], drawn: Counts) -> dict[str, Any]:
+    counted = [at for at, row in enumerate(rows) if row["n"] > 0]
+    if not counted:
+        return _as_row(np.nan, np.nan, Estimate(np.nan, np.nan, np.nan), 0)
+    table = pd.DataFrame([rows[at] for at in counted])
+    means = table[["precision", "recall", "f1"]].mean()  # a label that nothing was found of has no precision
+    estimate = interval(float(means["f1"]), _mean_of_known(f1_score(drawn[:, counted])))
+    return _as_row(means["precision"], means["recall"], estimate, table["n"].sum())
+
+
+def _mean_of_known(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Average over the last axis; a label that a resample neither holds nor finds has no F1 and does not count."""
+    known = ~np.isnan(values)
+    return _ratio(np.where(known, values, 0).sum(axis=-1), known.sum(axis=-1))
+
+
+def _as_row(precision: Any, recall: Any, f1: Estimate, positives: Any) -> dict[str, Any]:
+    row = {"precision": float(precision), "recall": float(recall)}
+    return {**row, "f1": f1.value, "f1_low": f1.low, "f1_high": f1.high, "n": int(positives)}
+
+
+def _labels_of(manifest: pd.DataFrame, settings: ScoreSettings) -> list[str]:
+    labels = [label for label in settings.labels if label in manifest.columns]
+    missing = sorted(set(settings.labels) - set(labels))
+    if not labels:
         raise UserError(
-            f"The manifest has no column for the labels {missing}.",
+            f"The manifest has no column for any of the labels {missing}.",
             "Score only labels the cohort has (reports.score.labels).",
         )
+    if missing:
+        logger.warning("Not scored, for the cohort has no such label: %s", ", ".join(missing))
+    return labels
+
+
+def _truth(manifest: pd.DataFrame, reports: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
+    """Return one row per study with a text: patient_id and a column per label (True where the label is 1.0)."""
     with_text = reports.loc[reports["text"].fillna("").str.strip() != "", "study_id"]
     studies = manifest[manifest["study_id"].isin(with_text)].drop_duplicates("study_id")
     truth = (studies[labels] == 1.0).fillna(value=False).astype(bool)
     truth.insert(0, "patient_id", studies["patient_id"].astype(str))
     return truth.set_axis(studies["study_id"].astype(str).to_numpy(dtype=object), axis=0).sort_index()
-
-
-def _resampled(counts: Counts, patients: pd.Series, settings: ScoreSettings) -> Counts:
-    """Return (resamples, labels, 3): the counts when patients are drawn with replacement."""
-    if settings.resamples == 0 or not len(patients):
-        return np.zeros((0, *counts.shape[1:]))
-    weights = resample_weights(patients.to_numpy(), settings.resamples, settings.seed)
-    flat = counts.reshape(len(counts), -1)
-    return np.stack([row @ flat for row in weights]).reshape(len(weights), *counts.shape[1:])
-
-
-def _row(name: str, counts: Counts, drawn: Counts) -> dict[str, Any]:
-    true, false, missed = counts
-    estimate = interval(float(f1_score(counts)), f1_score(drawn))
-    return {
-        "finding": name,
-        "precision": float(_ratio(true, true + false)),
-        "recall": float(_ratio(true, true + missed)),
-        "f1": estimate.value,
-        "f1_low": estimate.low,
-        "f1_high": estimate.high,
-        "n": int(true + missed),
-    }
-
-
-def _macro(rows: list[dict[str, Any]], drawn: Counts) -> dict[str, Any]:
-    """Average over the labels with at least one positive study."""
-    table = pd.DataFrame(rows[:-1])
-    counted = (table["n"] > 0).to_numpy()
-    means = table.loc[counted, ["precision", "recall", "f1"]].mean()
-    resampled = f1_score(drawn[:, counted])
-    estimate = interval(float(means["f1"]), np.nan_to_num(resampled).mean(axis=1) if counted.any() else np.zeros(0))
-    return {
-        "finding": "macro",
-        "precision": means["precision"],
-        "recall": means["recall"],
-        "f1": estimate.value,
-        "f1_low": estimate.low,
-        "f1_high": estimate.high,
-        "n": int(table["n"].sum()),
-    }
 
 
 def _ratio(numerator: Any, denominator: Any) -> NDArray[np.float64]:

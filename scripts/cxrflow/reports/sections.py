@@ -1,7 +1,8 @@
 """Sections of a radiology report: headers found, names made canonical, blanks and list numbers made uniform."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 BLANK = "___"  # one de-identified piece of text, as MIMIC-CXR writes it
 DEFAULT_ORDER = ("findings", "impression")
@@ -20,16 +21,19 @@ ANY_CASE = re.compile(
 SPELLINGS: dict[str, tuple[str, ...]] = {
     "impression": (
         "impression", "impressions", "conclusion", "conclusions", "summary", "opinion", "findings and impression",
-        "findings/impression", "final impression", "impresson", "imprssion", "impresion", "impessions", "imression",
-        "impression and recommendation",
+        "findings/impression", "findings/ impression", "final impression", "impression and recommendation",
+        "imoression", "imperssion", "impession", "impessions", "impresion", "impressoin", "impresson",
+        "imprression", "imprssion", "imression", "mpression",
     ),
     "findings": (
-        "findings", "finding", "observations", "report", "comment", "comments", "finidngs", "findngs", "fidnings",
-        "findins", "findigns", "fndings", "final findings",
+        "findings", "finding", "observations", "report", "comment", "comments", "final findings",
+        "reference findings", "fidnings", "findgings", "findigns", "findindgs", "findins", "findngs", "findnings",
+        "finidngs", "fndings",
     ),
     "indication": (
         "indication", "indications", "clinical indication", "reason for exam", "reason for examination", "reason",
-        "reason for study", "clinical question", "ndication", "indciation", "indcation", "indication for exam",
+        "reason for study", "clinical question", "indication for exam", "idication", "indcation", "indciation",
+        "ndication",
     ),
     "history": (
         "history", "clinical history", "patient history", "clinical information", "clinical data", "medical history",
@@ -37,18 +41,24 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
     ),
     "comparison": (
         "comparison", "comparisons", "comparison exam", "comparison film", "comparison study", "comparison studies",
-        "prior studies", "prior study", "reference exam", "comparision", "comparsion", "compariosn", "comparisson",
+        "prior studies", "prior study", "reference exam", "compariosn", "comparision",
+        "comparisions", "comparisson", "comparrison", "comparsion",
     ),
     "technique": ("technique", "techniques", "procedure", "procedures", "views", "tehcnique", "techinque"),
     "examination": ("examination", "exam", "study", "type of examination", "type of exam", "examiantion"),
     "recommendation": ("recommendation", "recommendations", "recommendation(s)"),
     "notification": ("notification", "notifications", "communication"),
-    "wet_read": ("wet read", "preliminary report", "preliminary read", "wet reading"),
+    # Read before the final report, so no part of it. The public MIMIC-CXR parser takes 'PFI' for history and its long
+    # form, which contains 'impression', for the impression.
+    "wet_read": (
+        "wet read", "wetread", "wet reading", "preliminary report", "preliminary read", "pfi",
+        "provisional findings impression", "provisional findings impression (pfi)",
+    ),
     "addendum": ("addendum", "addenda"),
 }  # fmt: skip
 _CANONICAL = {spelling: name for name, spellings in SPELLINGS.items() for spelling in spellings}
-_MAIN = ("impression", "findings", "comparison", "indication", "history", "technique")
-_VIEW = re.compile(r"\b(chest|views?|ap|pa|portable|frontal|lateral|radiographs?)\b")
+_MAIN = ("impression", "findings", "comparison", "indication", "history", "technique", "addendum")
+_VIEW = re.compile(r"chest|portable|\b(views?|ap|pa|frontal|lateral|radiographs?|bone windows?|ribs)\b")
 
 _BLANKS = re.compile(r"_{2,}|\bX{3,}\b")
 _LIST_NUMBER = re.compile(r"(?:^|(?<=[.:;?!])\s|\n)\(?\d{1,2}[.)]\s(?=[A-Z_])|(?:^|\n)[-*•]\s")
@@ -64,7 +74,8 @@ def parse_sections(text: str) -> dict[str, str]:
     the last section becomes `last_paragraph`; without any header that is the whole report when it has no blank line.
     """
     raw = _raw_sections(text)
-    if not {"findings", "impression"} & {name for name, body in raw if body.strip()}:
+    raw = [(name, body) for name, body in raw if body.strip() or name not in DEFAULT_ORDER]
+    if not {name for name, _ in raw}.intersection(DEFAULT_ORDER):
         raw = _with_last_paragraph(raw)
     sections: dict[str, str] = {}
     for name, body in raw:
@@ -74,10 +85,18 @@ def parse_sections(text: str) -> dict[str, str]:
     return sections
 
 
-def report_text(sections: dict[str, str], order: Sequence[str] = DEFAULT_ORDER) -> str:
-    """Return what models read: the sections of `order` joined, or `last_paragraph` where none of them exists."""
-    chosen = [sections[name] for name in order if sections.get(name)]
-    return join_sentences(chosen) if chosen else sections.get("last_paragraph", "")
+def report_text(
+    sections: Mapping[str, str], order: Sequence[str] = DEFAULT_ORDER, rule: Literal["join", "first"] = "join"
+) -> str:
+    """Return what models read of a report; blank sections count as missing.
+
+    `join`: the sections of `order`, one after the other; `first`: the first of them that exists, alone. Where none
+    exists it is `last_paragraph`.
+    """
+    chosen = [sections[name] for name in order if sections.get(name, "").strip()]
+    if not chosen:
+        return sections.get("last_paragraph", "")
+    return chosen[0] if rule == "first" else join_sentences(chosen)
 
 
 def clean_text(text: str) -> str:
