@@ -10,7 +10,7 @@ SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 SOURCES := scripts tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report dag test lint format schema benchmark lock clean
+.PHONY: help setup demo report show dag test lint format schema benchmark lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -29,6 +29,9 @@ demo: $(READY)  ## the main job on the embedded cohorts: raw files to figures
 report: demo  ## one HTML page with all figures and tables
 	$(BIN)/snakemake --report results/report.html
 	@echo "Open results/report.html"
+
+show: $(READY)  ## one report with its findings and graph: make show COHORT=demo-mimic STUDY=50000000
+	PYTHONPATH=scripts $(BIN)/python -m cxrflow.reports.show --cohort $(COHORT) --study $(STUDY)
 
 dag: $(READY)  ## the rule graph and the job graph as svg (needs graphviz)
 	@command -v dot >/dev/null || { echo "make dag draws with graphviz: install it first (Debian: apt-get install graphviz)"; exit 1; }

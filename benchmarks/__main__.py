@@ -4,12 +4,12 @@ from dataclasses import asdict
 
 import pandas as pd
 
-from benchmarks import cohort, neural
+from benchmarks import adapter, cohort, neural, reports
 from benchmarks.timing import measure
 from cxrflow.files import write_table
 
 rows = []
-for room in (cohort, neural):
+for room in (adapter, cohort, reports, neural):
     with room.comparisons() as comparisons:
         rows += [asdict(measure(comparison)) for comparison in comparisons]
 table = pd.DataFrame(rows)

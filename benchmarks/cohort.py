@@ -1,4 +1,4 @@
-"""Image store against decoding in every epoch; study look-up against a scan over all paths."""
+"""Image store against decoding in every epoch; study look-up at the size of MIMIC-CXR against a scan over all paths."""
 
 import tempfile
 from collections.abc import Iterator
@@ -11,17 +11,18 @@ from PIL import Image
 
 from benchmarks.timing import Comparison
 from cxrflow.cohort.quarantine import Quarantine
-from cxrflow.cohort.store import ImageStore, build_store
+from cxrflow.cohort.store import ImageStore
+from cxrflow.cohort.store_building import build_store
 
 IMAGES, PIXELS, SIZE = 64, 2048, 224
-PATHS, LOOKUPS = 100_000, 100
+PATHS, STUDIES, SCANNED = 377_110, 10_000, 20
 
 
 @contextmanager
 def comparisons() -> Iterator[list[Comparison]]:
     """Yield the comparisons of this room."""
     with tempfile.TemporaryDirectory() as folder:
-        yield [_epoch(Path(folder)), _lookup()]
+        yield [_epoch(Path(folder)), *_lookups()]
 
 
 def _epoch(folder: Path) -> Comparison:
@@ -51,17 +52,45 @@ def _decoded(path: Path) -> np.ndarray:
         return np.asarray(image.convert("RGB").resize((SIZE, SIZE)))
 
 
-def _lookup() -> Comparison:
-    """Find the image of each study: in an index, and by scanning all paths for `/s<study>/`."""
-    paths = [f"files/p1{n % 10}/p{n // 4:08d}/s{n // 2:08d}/{n:08d}.jpg" for n in range(PATHS)]
-    studies = [f"{study:08d}" for study in np.random.default_rng(0).integers(PATHS // 2, size=LOOKUPS)]
+def _lookups() -> list[Comparison]:
+    """Find the images of studies: by the tables and the store's index, and by scanning all paths for `/s<study>/`.
 
-    def ours() -> list[str]:
-        index = {path.split("/")[3][1:]: path for path in reversed(paths)}
-        return [index[study] for study in studies]
+    A scan for 10,000 studies takes minutes. So both sides find the same 20, in what they hold in memory; the second row
+    is ours for all 10,000 from a store just opened, whose index is still to be built.
+    """
+    manifest = _manifest()
+    paths = manifest["path"].tolist()
+    index = manifest[["image_id"]].assign(row=np.arange(PATHS))
+    chosen = np.random.default_rng(0).choice(manifest["study_id"].unique(), STUDIES, replace=False)
+    held = _opened(index)
 
-    def reference() -> list[str]:
-        return [next(path for path in paths if f"/s{study}/" in path) for study in studies]
+    def ours(store: ImageStore, studies: np.ndarray) -> np.ndarray:
+        return store.rows(manifest.loc[manifest["study_id"].isin(studies), "image_id"])
 
-    assert ours() == reference()
-    return Comparison(f"{LOOKUPS} studies among {PATHS:,} paths: index / scan", ours, reference, goal=5)
+    def reference() -> list[list[int]]:
+        return [[row for row, path in enumerate(paths) if f"/s{study}/" in path] for study in chosen[:SCANNED]]
+
+    assert ours(held, chosen[:SCANNED]).tolist() == sorted(row for rows in reference() for row in rows)
+    among = f"studies among {PATHS:,} paths"
+    return [
+        Comparison(f"{SCANNED} {among}: tables / scan", lambda: ours(held, chosen[:SCANNED]), reference, goal=5),
+        Comparison(
+            f"{STUDIES:,} {among}, index built anew", lambda: ours(_opened(index), chosen), None, goal=float("nan")
+        ),
+    ]
+
+
+def _opened(index: pd.DataFrame) -> ImageStore:
+    return ImageStore(np.empty((len(index), 0, 0), dtype=np.uint8), index)
+
+
+def _manifest() -> pd.DataFrame:
+    """Ids and paths in MIMIC-CXR-JPG's layout: 227,835 studies of 65,379 patients."""
+    image_of = "{0:08x}-6dc76a8b-1f5a2b11-0c58b07c-38bb1f1a".format
+    rows = []
+    for number in range(PATHS):
+        study = number * 227_835 // PATHS
+        patient = 10_000_000 + study * 65_379 // 227_835
+        path = f"files/p{patient // 1_000_000}/p{patient}/s{50_000_000 + study}/{image_of(number)}.jpg"
+        rows.append((image_of(number), str(50_000_000 + study), path))
+    return pd.DataFrame(rows, columns=["image_id", "study_id", "path"])

@@ -2,17 +2,23 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+NOT_MEASURED = float("nan")
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two ways to do one thing, and how much faster ours should be."""
+    """Two ways to do one thing, and how much faster ours should be.
+
+    Without a reference (it would take hours) only our own time is told. Where `ours` runs in a process of its own it
+    returns that process's `peak_mb`.
+    """
 
     name: str
     ours: Callable[[], object]
-    reference: Callable[[], object]
+    reference: Callable[[], object] | None
     goal: float
     repeats: int = 5
 
@@ -26,23 +32,31 @@ class Measured:
     reference_s: float
     ratio: float
     goal: float
+    peak_mb: float
 
 
 def measure(comparison: Comparison) -> Measured:
-    """Run both sides in turns after one warm-up each."""
-    comparison.ours()
-    comparison.reference()
-    turns = [(_seconds(comparison.ours), _seconds(comparison.reference)) for _ in range(comparison.repeats)]
+    """Run both sides in turns after one warm-up each (none where there is a single turn)."""
+    if comparison.repeats > 1:
+        comparison.ours()
+        if comparison.reference:
+            comparison.reference()
+    turns = [(_timed(comparison.ours), _timed(comparison.reference)) for _ in range(comparison.repeats)]
     return Measured(
         comparison.name,
-        statistics.median(ours for ours, _ in turns),
-        statistics.median(reference for _, reference in turns),
-        statistics.median(reference / ours for ours, reference in turns),
+        statistics.median(ours for (ours, _), _ in turns),
+        statistics.median(reference for _, (reference, _) in turns),
+        statistics.median(reference / ours for (ours, _), (reference, _) in turns),
         comparison.goal,
+        max(peak for (_, peak), _ in turns),
     )
 
 
-def _seconds(work: Callable[[], object]) -> float:
+def _timed(work: Callable[[], object] | None) -> tuple[float, float]:
+    """Return seconds and, where the work tells it, its peak memory in MB."""
+    if work is None:
+        return NOT_MEASURED, NOT_MEASURED
     start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+    told = work()
+    seconds = time.perf_counter() - start
+    return seconds, float(told["peak_mb"]) if isinstance(told, Mapping) and "peak_mb" in told else NOT_MEASURED

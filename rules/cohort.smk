@@ -1,5 +1,6 @@
 # From raw files to canonical tables and an image store. Needs: a raw tree (or the settings of a simulated one).
-# Leaves under results/{cohort}/cohort/: manifest, reports, split, disjoint.json, image stores, Table 1, contact sheet.
+# Leaves under results/{cohort}/cohort/: manifest, reports, split, disjoint.json, image stores, duplicates, Table 1,
+# label co-occurrence, contact sheet.
 
 
 rule write_config:
@@ -45,6 +46,7 @@ rule cohort_simulate:
 rule cohort_manifest:
     input:
         code=library("cohort_manifest"),
+        sections="scripts/cxrflow/reports/mimic_sections.yaml",
         raw=raw_tables,
     output:
         manifest="results/{cohort}/cohort/manifest.parquet",
@@ -56,10 +58,10 @@ rule cohort_manifest:
         "results/benchmarks/{cohort}/cohort_manifest.tsv"
     conda:
         "../envs/data.yaml"
+    threads: 4
     params:
-        root=image_root,
-        reports=report_root,
-        boxes=box_table,
+        format=lookup(dpath="cohorts/{cohort}/format", within=config),
+        source=raw_source,
         settings=lookup(dpath="cohorts/{cohort}/reading", within=config),
     message:
         "Reading the raw tables and reports of {wildcards.cohort}"
@@ -82,6 +84,7 @@ rule cohort_split:
     params:
         shares=lookup(dpath="cohorts/{cohort}/split_shares", within=config),
         seed=lookup(dpath="cohorts/{cohort}/split_seed", within=config),
+        valid=lookup(dpath="cohorts/{cohort}/official_valid", within=config),
     message:
         "Splitting the patients of {wildcards.cohort}"
     script:
@@ -132,6 +135,27 @@ rule cohort_image_store:
         "../scripts/cohort_image_store.py"
 
 
+rule cohort_duplicates:
+    input:
+        code=library("cohort_duplicates"),
+        index=smallest_index,
+        manifest="results/{cohort}/cohort/manifest.parquet",
+        split="results/{cohort}/cohort/split.parquet",
+    output:
+        table="results/{cohort}/cohort/duplicates.csv",
+        twin="results/{cohort}/cohort/duplicates.parquet",
+    log:
+        "results/logs/{cohort}/cohort_duplicates.log",
+    benchmark:
+        "results/benchmarks/{cohort}/cohort_duplicates.tsv"
+    conda:
+        "../envs/data.yaml"
+    message:
+        "Looking for images of {wildcards.cohort} that are there twice"
+    script:
+        "../scripts/cohort_duplicates.py"
+
+
 rule cohort_quarantine:
     input:
         code=library("cohort_quarantine"),
@@ -177,10 +201,38 @@ rule cohort_table1:
         "../scripts/cohort_table1.py"
 
 
+rule cohort_cooccurrence:
+    input:
+        code=library("cohort_cooccurrence"),
+        manifest="results/{cohort}/cohort/manifest.parquet",
+    output:
+        table="results/{cohort}/cohort/cooccurrence.csv",
+        twin="results/{cohort}/cohort/cooccurrence.parquet",
+        figure=report(
+            "results/{cohort}/cohort/cooccurrence.png",
+            caption="../workflow/report/cooccurrence.rst",
+            category="Cohort",
+            labels={"cohort": "{cohort}", "shows": "labels that occur together"},
+        ),
+    log:
+        "results/logs/{cohort}/cohort_cooccurrence.log",
+    benchmark:
+        "results/benchmarks/{cohort}/cohort_cooccurrence.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        simulated=is_simulated,
+    message:
+        "Counting which labels of {wildcards.cohort} occur together"
+    script:
+        "../scripts/cohort_cooccurrence.py"
+
+
 rule cohort_contact_sheet:
     input:
         code=library("cohort_contact_sheet"),
         manifest="results/{cohort}/cohort/manifest.parquet",
+        index=smallest_index,
     output:
         sheet=patient_picture(
             "results/{cohort}/cohort/contact_sheet.png",

@@ -1,6 +1,7 @@
 # What all rooms share: the validated configuration, the wildcards it allows, and the few functions that rules call.
 # Needs: config (any layers of it). Leaves: `config` with every default filled in, or an error that names the bad key.
 import os
+import re
 import sys
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,7 @@ from snakemake.exceptions import WorkflowError
 LIBRARY = Path(workflow.basedir).parent / "scripts"
 sys.path.insert(0, str(LIBRARY))
 
+from cxrflow.cohort.layouts import LAYOUTS, raw_files, require_raw_files
 from cxrflow.config import SYSTEMS, parse_config, plain_config
 from cxrflow.errors import UserError
 from cxrflow.imports import local_imports
@@ -17,6 +19,8 @@ from cxrflow.summary import failed, finished
 
 try:
     validated = plain_config(parse_config(config))
+    for name in validated["run"]["cohorts"]:
+        require_raw_files(name, validated["cohorts"][name])
 except UserError as error:
     raise WorkflowError(str(error)) from None
 config.clear()
@@ -24,7 +28,7 @@ config.update(validated)
 
 
 wildcard_constraints:
-    cohort="|".join(config["cohorts"]),
+    cohort="|".join(map(re.escape, config["cohorts"])),
     split="train|validate|test",
     seed=r"\d+",
     size=r"\d+",
@@ -32,7 +36,13 @@ wildcard_constraints:
 
 # What each room offers as an end in itself; `rule all` asks for it per cohort.
 TARGETS = {
-    "cohort": ["cohort/table1.csv", "cohort/contact_sheet.png", "cohort/disjoint.json"],
+    "cohort": [
+        "cohort/table1.csv",
+        "cohort/cooccurrence.png",
+        "cohort/contact_sheet.png",
+        "cohort/disjoint.json",
+        "cohort/duplicates.csv",
+    ],
     "reports": ["reports/extraction_scores.csv"],
     "neural": [
         "neural/metrics.csv",
@@ -46,11 +56,32 @@ TARGETS = {
 
 def targets():
     """The files that this configuration asks for."""
-    rooms = ["cohort", "reports", *config["run"]["systems"]]
-    files = [file for room in rooms for file in TARGETS[room]]
-    return collect("results/{cohort}/{file}", cohort=config["run"]["cohorts"], file=files) + collect(
-        "results/quarantine/{cohort}.csv", cohort=config["run"]["cohorts"]
-    )
+    files = [
+        f"results/{cohort}/{file}"
+        for cohort in config["run"]["cohorts"]
+        for room in rooms(cohort)
+        for file in TARGETS[room]
+    ]
+    return files + collect("results/quarantine/{cohort}.csv", cohort=config["run"]["cohorts"]) + text_targets()
+
+
+def rooms(cohort):
+    """The rooms that have something to do for a cohort: there is nothing to read where it has no reports."""
+    return ["cohort", *(["reports"] if has_reports(cohort) else []), *config["run"]["systems"]]
+
+
+def text_targets():
+    """How well reports are read, which depends on no cohort: asked for where a cohort's reports are read by our rules."""
+    cohorts = [cohort for cohort in config["run"]["cohorts"] if has_reports(cohort)]
+    if not cohorts or config["reports"]["extract"]["extractor"] != "rules":
+        return []
+    annotated = ["results/extraction/radgraph_agreement.csv"] if config["reports"]["radgraph_test"] else []
+    return ["results/extraction/index_scores.png", *annotated]
+
+
+def has_reports(cohort):
+    """Whether the data set of a cohort has reports."""
+    return LAYOUTS[config["cohorts"][cohort]["format"]].reports != "none"
 
 
 @cache
@@ -70,34 +101,48 @@ def patient_picture(path, **about):
     return report(path, **about) if simulated else path
 
 
+def raw_source(wildcards):
+    """Where the raw files of a cohort are: the folders of images and tables, the reports, the annotated boxes."""
+    cohort = config["cohorts"][wildcards.cohort]
+    if not is_simulated(wildcards):
+        places = {name: cohort[name] for name in ("root", "reports", "boxes")}
+        return places | {"tables": cohort["tables"] or cohort["root"]}
+    raw = f"results/{wildcards.cohort}/raw"
+    root = f"{raw}/mimic-cxr-jpg"
+    return {
+        "root": root,
+        "tables": root,
+        "reports": f"{raw}/mimic-cxr",
+        "boxes": f"{root}/MS_CXR_Local_Alignment_v1.1.0.csv",
+    }
+
+
 def image_root(wildcards):
     """The folder that the manifest's paths are relative to."""
-    return config["cohorts"][wildcards.cohort]["root"] or f"results/{wildcards.cohort}/raw/mimic-cxr-jpg"
-
-
-def report_root(wildcards):
-    """The folder of the report tree."""
-    return config["cohorts"][wildcards.cohort]["reports"] or f"results/{wildcards.cohort}/raw/mimic-cxr"
-
-
-def box_table(wildcards):
-    """The table of annotated boxes, or an empty string."""
-    if is_simulated(wildcards):
-        return f"{image_root(wildcards)}/MS_CXR_Local_Alignment_v1.1.0.csv"
-    return config["cohorts"][wildcards.cohort]["boxes"] or ""
+    return raw_source(wildcards)["root"]
 
 
 def raw_tables(wildcards):
     """The files that tell whether the raw tree is there and unchanged."""
     if is_simulated(wildcards):
         return [f"{image_root(wildcards)}/SHA256SUMS.txt"]
-    names = ["split", "metadata", config["cohorts"][wildcards.cohort]["reading"]["label_table"]]
-    boxes = [box_table(wildcards)] if box_table(wildcards) else []
-    return [f"{image_root(wildcards)}/mimic-cxr-2.0.0-{name}.csv.gz" for name in names] + boxes
+    return raw_files(config["cohorts"][wildcards.cohort])
+
+
+def store_sizes(cohort):
+    """The sides in pixels to which a cohort's images are decoded, the smallest first."""
+    asked = {config[system]["data"]["image_size"] for system in config["run"]["systems"]}
+    return sorted(asked | set(config["cohorts"][cohort]["image_sizes"]))
+
+
+def smallest_index(wildcards):
+    """The index of the smallest image store: it knows the checksum of every file."""
+    return f"results/{wildcards.cohort}/cohort/images_{store_sizes(wildcards.cohort)[0]}.parquet"
 
 
 def quarantine_parts(wildcards):
-    """The quarantine tables of a cohort's rules: the adapter's and one per image size that a system uses."""
-    sizes = sorted({config[system]["data"]["image_size"] for system in config["run"]["systems"]})
-    names = ["manifest", *(f"images_{size}" for size in sizes)]
-    return [f"results/{wildcards.cohort}/cohort/quarantine_{name}.csv" for name in names]
+    """The quarantine tables of a cohort's rules: the adapter's, one per image size, and the extractor's."""
+    images = [f"cohort/quarantine_images_{size}" for size in store_sizes(wildcards.cohort)]
+    texts = ["reports/quarantine_extract"] if has_reports(wildcards.cohort) else []
+    parts = ["cohort/quarantine_manifest", *images, *texts]
+    return collect("results/{cohort}/{part}.csv", cohort=wildcards.cohort, part=parts)

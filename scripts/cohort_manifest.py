@@ -5,7 +5,8 @@ Needs: the raw tables and reports. Leaves: the canonical manifest and reports, a
 
 from pathlib import Path
 
-from cxrflow.cohort.mimic import read_mimic
+from cxrflow.cohort.adapters.raw import Source
+from cxrflow.cohort.adapters.reading import read_cohort
 from cxrflow.cohort.quarantine import Quarantine
 from cxrflow.cohort.settings import ReadingSettings
 from cxrflow.cohort.tables import write_manifest, write_reports
@@ -14,9 +15,9 @@ from cxrflow.logs import script_run
 with script_run(snakemake):
     params, output = snakemake.params, snakemake.output
     settings = ReadingSettings.model_validate(params.settings)
+    source = Source(**{name: Path(place) for name, place in params.source.items() if place})
     refused = Quarantine(snakemake.rule)
-    boxes = Path(params.boxes) if params.boxes else None
-    cohort = read_mimic(Path(params.root), Path(params.reports), boxes, settings, refused)
+    cohort = read_cohort(params.format, source, settings, refused, workers=snakemake.threads)
     refused.settle(Path(output.quarantine), cohort.input_rows, settings.on_bad_input, settings.maximum_quarantined)
     write_manifest(Path(output.manifest), cohort.manifest, cohort.labels)
     write_reports(Path(output.reports), cohort.reports)

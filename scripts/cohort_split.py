@@ -13,8 +13,8 @@ from cxrflow.logs import script_run
 
 with script_run(snakemake):
     manifest = Path(snakemake.input.manifest)
-    shares, seed = snakemake.params.shares, snakemake.params.seed
-    write_split(
-        Path(snakemake.output.split),
-        split_images(pd.read_parquet(manifest), read_labels(manifest), tuple(shares), seed),
+    params = snakemake.params
+    split = split_images(
+        pd.read_parquet(manifest), read_labels(manifest), tuple(params.shares), params.seed, params.valid
     )
+    write_split(Path(snakemake.output.split), split)

@@ -10,6 +10,9 @@ from cxrflow.errors import UserError
 REAL = {"root": "/data/jpg", "reports": "/data/reports"}
 
 
+NIH = {"format": "nih", "root": "/data/nih"}
+
+
 def complaint(raw) -> str:
     with pytest.raises(UserError) as caught:
         parse_config(raw)
@@ -72,6 +75,40 @@ def test_cross_field_rules_of_a_cohort_hold(cohort):
     assert "cohorts.demo-mimic" in complaint({"cohorts": {"demo-mimic": cohort}})
 
 
+@pytest.mark.parametrize(
+    ("cohort", "reason"),
+    [
+        ({**NIH, "reports": "/data/reports"}, "not of nih"),
+        ({"format": "nih", "simulate": {}}, "written as mimic-cxr-jpg"),
+        ({"format": "mimic-cxr-dicom", "root": "/data/dicom"}, "needs `reports`"),
+        ({"format": "padchest", "root": "/data"}, "found 'padchest'"),
+    ],
+)
+def test_a_format_has_the_keys_that_it_needs_and_no_others(cohort, reason):
+    assert reason in complaint({"run": {"cohorts": ["x"]}, "cohorts": {"x": cohort}})
+
+
+def test_a_system_that_reads_reports_is_refused_for_a_data_set_without():
+    message = complaint({"run": {"cohorts": ["nih"]}, "cohorts": {"nih": NIH}})
+    assert "['neural'] read reports, and nih (nih) has none" in message
+
+
+def test_a_cohort_alone_needs_a_size_for_its_images():
+    run = {"cohorts": ["nih"], "systems": []}
+    assert "image_sizes" in complaint({"run": run, "cohorts": {"nih": NIH}})
+    assert parse_config({"run": run, "cohorts": {"nih": {**NIH, "image_sizes": [64]}}}).run.systems == []
+
+
+@pytest.mark.parametrize("name", ["logs", "quarantine", "../up", "a/b", ".hidden", ""])
+def test_a_cohort_can_only_take_a_name_that_is_a_folder_of_its_own(name):
+    assert "can't name a cohort" in complaint({"run": {"cohorts": [name]}, "cohorts": {name: {"simulate": {}}}})
+
+
+def test_published_annotations_are_named_where_they_are_read():
+    message = complaint(config(reports={"extract": {"extractor": "radgraph-json"}}))
+    assert "give demo-mimic its files as `radgraph`" in message
+
+
 def test_a_cohort_to_run_must_be_described():
     assert "run.cohorts names ['nih']" in complaint(config(run={"cohorts": ["nih"]}))
 
@@ -96,3 +133,4 @@ def test_every_key_is_read_by_some_rule(root):
             if not any(f"{leaf}/".startswith(f"{path}/") for path in looked_up)
         ]
         assert not unread, f"no rule looks up {unread}"
+    assert [key for key in plain["cohorts"]["demo-mimic"] if not re.search(rf'["/]{key}["/]', text)] == []

@@ -2,12 +2,13 @@
 
 import difflib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from cxrflow.cohort.settings import CohortSettings
 from cxrflow.errors import UserError
@@ -16,6 +17,11 @@ from cxrflow.reports.settings import ReportsSettings
 from cxrflow.settings import Settings
 
 SYSTEMS = ("neural",)
+READS_REPORTS = {"neural"}
+"""Systems that can't run on a data set without reports."""
+COHORT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+RESERVED = ("benchmarks", "config.yaml", "extraction", "logs", "quarantine")
+"""What else lies in results/."""
 
 
 class RunSettings(Settings):
@@ -23,8 +29,8 @@ class RunSettings(Settings):
 
     cohorts: list[str] = Field(default=["demo-mimic"], min_length=1)
     """Names of the cohorts (keys of `cohorts`) that the systems run on."""
-    systems: list[Literal["neural"]] = Field(default=["neural"], min_length=1)
-    """Systems to run."""
+    systems: list[Literal["neural"]] = Field(default=["neural"])
+    """Systems to run; none makes the cohorts' tables, images and graphs alone."""
 
 
 class Config(Settings):
@@ -38,6 +44,32 @@ class Config(Settings):
     """From report text to findings and graphs."""
     neural: NeuralSettings = NeuralSettings()
     """The system `neural`."""
+
+    @field_validator("cohorts")
+    @classmethod
+    def _usable_names(cls, cohorts: dict[str, CohortSettings]) -> dict[str, CohortSettings]:
+        for name in cohorts:
+            if not COHORT_NAME.fullmatch(name) or name in RESERVED:
+                raise ValueError(
+                    f"{name!r} can't name a cohort: it becomes a folder beside {', '.join(RESERVED)}; use letters, "
+                    "digits, '.', '_' and '-'"
+                )
+        return cohorts
+
+    @model_validator(mode="after")
+    def _systems_have_their_data(self) -> "Config":
+        for name in self.run.cohorts:
+            cohort = self.cohorts.get(name)
+            if cohort is None:
+                continue
+            silent = [] if cohort.has_reports else sorted(set(self.run.systems) & READS_REPORTS)
+            if silent:
+                raise ValueError(f"{silent} read reports, and {name} ({cohort.format}) has none")
+            if not self.run.systems and not cohort.image_sizes:
+                raise ValueError(f"without a system nobody says how large images are: give {name} `image_sizes`")
+            if cohort.has_reports and self.reports.extract.extractor == "radgraph-json" and not cohort.radgraph:
+                raise ValueError(f"reports.extract.extractor is radgraph-json: give {name} its files as `radgraph`")
+        return self
 
     @model_validator(mode="after")
     def _cohorts_exist(self) -> "Config":

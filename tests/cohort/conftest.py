@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cxrflow.cohort.mimic import LABELS
+from cxrflow.cohort.labels import CHEXPERT_LABELS
 
 REPORT = """ FINAL REPORT
  INDICATION: Cough.
@@ -36,6 +36,12 @@ class Tree:
             Image.fromarray(np.full((30, 20), 100, np.uint8)).save(self.image(image, patient, study))
             self.report(patient, study).parent.mkdir(parents=True, exist_ok=True)
             self.report(patient, study).write_text(REPORT)
+        self.dicom = folder / "dicom"
+        for image, patient, study, _, _ in ROWS:
+            file = self.dicom / f"files/p{patient[:2]}/p{patient}/s{study}/{image}.dcm"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(b"pixels")
+        self.records().to_csv(self.dicom / "cxr-record-list.csv.gz", index=False)
         self.write("split", self.split())
         self.write("metadata", self.metadata())
         self.write("chexpert", self.labels())
@@ -57,10 +63,17 @@ class Tree:
         rows = [(image, patient, study, view, 30, 20) for image, patient, study, _, view in ROWS]
         return pd.DataFrame(rows, columns=["dicom_id", "subject_id", "study_id", "ViewPosition", "Rows", "Columns"])
 
+    def records(self) -> pd.DataFrame:
+        rows = [
+            (patient, study, image, f"files/p{patient[:2]}/p{patient}/s{study}/{image}.dcm")
+            for image, patient, study, _, _ in ROWS
+        ]
+        return pd.DataFrame(rows, columns=["subject_id", "study_id", "dicom_id", "path"])
+
     def labels(self) -> pd.DataFrame:
         studies = {study: patient for _, patient, study, _, _ in ROWS}
         table = pd.DataFrame({"subject_id": list(studies.values()), "study_id": list(studies)})
-        for label in LABELS:
+        for label in CHEXPERT_LABELS:
             table[label] = None
         table["Cardiomegaly"] = [1.0, -1.0, 0.0]
         return table

@@ -1,6 +1,6 @@
 import pytest
 
-from cxrflow.cohort.mimic import LABELS
+from cxrflow.cohort.labels import CHEXPERT_LABELS
 from cxrflow.cohort.openi_index import (
     FINDINGS,
     LABEL_OF,
@@ -53,5 +53,5 @@ def test_not_indexed_is_not_normal() -> None:
 
 def test_labels_are_those_of_the_label_tables() -> None:
     assert set(LABEL_OF) == set(FINDINGS)
-    assert {label for labels in LABEL_OF.values() for label in labels} == set(LABELS) - {"No Finding"}
+    assert {label for labels in LABEL_OF.values() for label in labels} == set(CHEXPERT_LABELS) - {"No Finding"}
     assert LABEL_OF["pneumonia"] == ("Pneumonia", "Lung Opacity")

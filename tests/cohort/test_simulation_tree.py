@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from cxrflow.cohort.labels import CHEXPERT_LABELS
 from cxrflow.cohort.openi import OpenIReport
 from cxrflow.cohort.simulation import simulate
-from cxrflow.cohort.simulation.contact_sheet import write_contact_sheet
-from cxrflow.cohort.simulation.mimic_tree import BOX_TABLE, BOXES, LABELS, METADATA, report_text
+from cxrflow.cohort.simulation.mimic_tree import BOX_TABLE, BOXES, METADATA, report_text
 from cxrflow.cohort.simulation.settings import SimulationSettings
 from cxrflow.cohort.simulation.simulate import simulate_cohort
 from cxrflow.cohort.simulation.studies import Study, plan_studies
@@ -74,12 +74,12 @@ def test_the_tables_have_the_published_columns(tree):
     boxes = pd.read_csv(root / BOX_TABLE)
     assert list(split) == ["dicom_id", "study_id", "subject_id", "split"]
     assert list(metadata) == list(METADATA)
-    assert list(labels) == ["subject_id", "study_id", *LABELS]
+    assert list(labels) == ["subject_id", "study_id", *CHEXPERT_LABELS]
     assert list(boxes) == list(BOXES)
     assert len(split) == len(metadata) == len(images(tree))
     assert set(metadata["ViewPosition"]) <= {"PA", "AP"}
-    assert set(labels[list(LABELS)].to_numpy().ravel()[labels[list(LABELS)].notna().to_numpy().ravel()]) == {1.0}
-    assert set(boxes["category_name"]) <= set(LABELS)
+    assert set(labels[list(CHEXPERT_LABELS)].melt()["value"].dropna()) == {1.0}
+    assert set(boxes["category_name"]) <= set(CHEXPERT_LABELS)
     assert set(boxes["dicom_id"]) <= set(split["dicom_id"])
 
 
@@ -203,32 +203,3 @@ def test_a_second_image_is_another_exposure_of_the_same_study(tree):
 def _pixels(root: Path, study: Study, image: int) -> np.ndarray:
     with Image.open(root / study.image_path(study.dicom_ids[image])) as opened:
         return np.asarray(opened)
-
-
-@pytest.mark.parametrize("labelled", [True, False])
-def test_the_contact_sheet_needs_neither_labels_nor_boxes(tree, tmp_path, labelled):
-    from cxrflow.cohort.tables import write_manifest
-
-    paths = images(tree)[:8]
-    count = len(paths)
-    manifest = pd.DataFrame(
-        {
-            "image_id": [path.stem for path in paths],
-            "patient_id": [str(number) for number in range(count)],
-            "study_id": [str(number) for number in range(count)],
-            "path": [str(path.relative_to(tree / "mimic-cxr-jpg")) for path in paths],
-            "view": "PA",
-            "height": 96,
-            "width": 96,
-            "sex": None,
-            "age": np.nan,
-            "official_split": "train",
-            "boxes": [[{"label": "Edema", "x": 1.0, "y": 2.0, "w": 30.0, "h": 20.0}]] * count if labelled else None,
-        }
-    )
-    if labelled:
-        manifest["Edema"] = [1.0, 0.0] * (count // 2)
-    write_manifest(tmp_path / "manifest.parquet", manifest, ["Edema"] if labelled else [])
-    write_contact_sheet(tmp_path / "manifest.parquet", tree / "mimic-cxr-jpg", tmp_path / "sheet.png", simulated=True)
-    with Image.open(tmp_path / "sheet.png") as sheet:
-        assert min(sheet.size) > 200

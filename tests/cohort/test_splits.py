@@ -47,8 +47,33 @@ def test_the_split_depends_on_the_seed_and_not_on_the_order_of_rows():
 
 
 def test_an_official_split_is_taken_as_it_is():
-    table = manifest(50, 0, official=True)
+    table = manifest(50, 0)
+    table["official_split"] = np.array(["train", "validate", "test"])[table["patient_id"].astype(int) % 3]
     assert split_images(table, LABELS, SHARES, 0)["split"].equals(table["official_split"].rename("split"))
+
+
+def test_a_validation_part_that_the_official_split_lacks_is_made_from_training_patients():
+    table = manifest(2000, 0, official=True)
+    split = split_images(table, LABELS, SHARES, 0)
+    assert_disjoint(split)
+    assert (split["split"] == "test").equals(table["official_split"] == "test")
+    fitted = split[split["split"] != "test"].drop_duplicates("patient_id")["split"].value_counts(normalize=True)
+    assert np.allclose(fitted[["train", "validate"]], [0.7 / 0.8, 0.1 / 0.8], atol=0.02)
+
+
+@pytest.mark.parametrize(("role", "made"), [("test", "validate"), ("validate", "test")])
+def test_an_official_valid_part_serves_as_the_configuration_says(role, made):
+    table = manifest(2000, 0, official=True).replace({"official_split": {"test": "valid"}})
+    split = split_images(table, LABELS, SHARES, 0, valid=role)
+    assert (split["split"] == role).equals(table["official_split"] == "valid")
+    assert set(split["split"]) == {"train", role, made}
+
+
+def test_official_and_made_splits_are_not_mixed():
+    table = manifest(50, 0, official=True)
+    table.loc[3, "official_split"] = None
+    with pytest.raises(UserError, match=r"1 of .* images have no official split"):
+        split_images(table, LABELS, SHARES, 0)
 
 
 def test_a_patient_in_two_splits_is_an_error_that_names_no_patient():

@@ -22,7 +22,8 @@ HINT_ARCHIVE = "Install torchxrayvision==1.5.7, which ships the archive, or name
 
 @dataclass(frozen=True)
 class OpenIReport:
-    """One study: its sections as written ('XXXX' stands for de-identified words) and the paths of its human index."""
+    """One study: its sections as written ('XXXX' stands for de-identified words), the paths of its human index, and the
+    names of its images (such as 'CXR1_1_IM-0001-3001', without a suffix)."""
 
     uid: str
     indication: str
@@ -30,6 +31,7 @@ class OpenIReport:
     findings: str
     impression: str
     index: tuple[str, ...]
+    images: tuple[str, ...] = ()
 
 
 def installed_archive() -> Path:
@@ -80,6 +82,7 @@ def parse_report(content: bytes, name: str) -> OpenIReport:
         findings=sections.get("findings", ""),
         impression=sections.get("impression", ""),
         index=tuple(major for major in majors if major),
+        images=tuple(image for element in root.iter("parentImage") if (image := element.get("id"))),
     )
 
 

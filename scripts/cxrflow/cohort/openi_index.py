@@ -171,6 +171,15 @@ def is_normal(index: tuple[str, ...]) -> bool:
     return any(_clean(path) == NORMAL for path in index)
 
 
+def index_labels(index: tuple[str, ...]) -> frozenset[str]:
+    """Return the labels of CheXpert that the index makes positive: those of its findings, or No Finding if normal.
+
+    Nothing is known of the labels that are not returned: an index names what a report says is there.
+    """
+    named = {label for finding in indexed_findings(index) for label in LABEL_OF[finding.finding]}
+    return frozenset(named or ({"No Finding"} if is_normal(index) else ()))
+
+
 def _of_path(path: str) -> list[IndexedFinding]:
     head, *qualifiers = (_clean(part) for part in path.split("/"))
     named = set(qualifiers)

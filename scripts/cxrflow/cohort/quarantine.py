@@ -32,16 +32,19 @@ class Quarantine:
     def settle(self, path: Path, total: int, on_bad_input: str, maximum_share: float) -> None:
         """Write the rows; raise UserError where the configuration does not tolerate them.
 
-        The table is written first, so that it is there to read when the run fails.
+        Snakemake removes the outputs of a job that fails, so the rows are then written beside `path`, to be read.
         """
         table = pd.DataFrame(self.rows, columns=COLUMNS).sort_values(COLUMNS, ignore_index=True)
-        write_table(path, table)
+        kept = path.with_name(f"failed_{path.name}")
         for reason, count in table["reason"].value_counts().items():
             logger.warning("quarantined %d of %d: %s", count, total, reason)
         tolerated = 0.0 if on_bad_input == "fail" else maximum_share
         if len(table) > tolerated * total:
+            write_table(kept, table)
             raise UserError(
                 f"{len(table)} of {total} input rows were refused, more than the tolerated share of {tolerated:g}. "
-                f"First: {dict(table.iloc[0])}.",
+                f"They are listed in {kept}. First: {dict(table.iloc[0])}.",
                 "mend the input, or raise `maximum_quarantined` of this cohort if the loss is acceptable.",
             )
+        kept.unlink(missing_ok=True)
+        write_table(path, table)

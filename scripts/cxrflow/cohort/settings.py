@@ -1,9 +1,10 @@
 """The configuration of one cohort: where its raw files are and what of them is used."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from cxrflow.cohort.layouts import LAYOUTS, Format
 from cxrflow.cohort.simulation.settings import SimulationSettings
 from cxrflow.settings import Settings
 
@@ -12,11 +13,20 @@ class ReadingSettings(Settings):
     """What an adapter takes from a raw tree."""
 
     label_table: Literal["chexpert", "negbio"] = "chexpert"
-    """Which labeler's table gives the labels."""
-    views: list[Literal["PA", "AP", "LATERAL", "LL"]] = Field(default=["PA", "AP"], min_length=1)
-    """View positions that are kept."""
+    """MIMIC-CXR: which labeler's table gives the labels."""
+    label_section: Literal["report", "findings", "impression"] = "report"
+    """CheXpert Plus: the part of the reports that its labels were read from."""
+    views: list[Literal["PA", "AP", "FRONTAL", "LATERAL", "LL", "UNKNOWN"]] = Field(
+        default=["PA", "AP", "FRONTAL"], min_length=1
+    )
+    """View positions that are kept. FRONTAL is a frontal view of which the table does not tell whether PA or AP."""
     text_sections: list[str] = Field(default=["findings", "impression"], min_length=1)
     """Report sections that make up the text which models read, in this order."""
+    text_rule: Literal["join", "first"] = "join"
+    """`join` these sections, or take the `first` one that a report has."""
+    legacy_sections: bool = False
+    """MIMIC-CXR: cut sections exactly as the public parser does, its slips included (reports it leaves out are
+    quarantined)."""
     minimum_report_characters: int = Field(default=30, ge=0)
     """Reports whose text is shorter are quarantined."""
     on_bad_input: Literal["quarantine", "fail"] = "quarantine"
@@ -28,14 +38,20 @@ class ReadingSettings(Settings):
 class CohortSettings(Settings):
     """One data set, real (`root`) or simulated (`simulate`)."""
 
-    format: Literal["mimic-cxr-jpg"] = "mimic-cxr-jpg"
+    format: Format = "mimic-cxr-jpg"
     """Layout of the raw files; it names the adapter that reads them."""
     root: str | None = None
-    """Folder of the images and their tables (the one that holds `files/`). Absent for a simulated cohort."""
+    """Folder of the images (the one that holds `files/`, `images/`, `train/` or `PNG/`). Absent for a simulated
+    cohort."""
+    tables: str | None = None
+    """Folder of the csv tables, where that is not the root: MIMIC-CXR's DICOM files are read with the tables of
+    MIMIC-CXR-JPG."""
     reports: str | None = None
-    """Folder of the report tree (`files/p10/p10000032/s50414267.txt`). Absent for a simulated cohort."""
+    """MIMIC-CXR: folder of the report tree (`files/p10/p10000032/s50414267.txt`), or the zip of it, read in place."""
     boxes: str | None = None
-    """Table of annotated boxes in MS-CXR's columns. Optional; a simulated cohort brings its own."""
+    """MIMIC-CXR: table of annotated boxes in MS-CXR's columns. Optional; a simulated cohort brings its own."""
+    radgraph: list[str] = Field(default=[])
+    """Files of published RadGraph annotations of these reports, read where `reports.extract.extractor` says so."""
     simulate: SimulationSettings | None = None
     """Make the raw files instead of reading real ones."""
     reading: ReadingSettings = ReadingSettings()
@@ -43,14 +59,33 @@ class CohortSettings(Settings):
     split_shares: tuple[float, float, float] = (0.7, 0.1, 0.2)
     """Shares of patients for train, validate and test where the data set has no official split."""
     split_seed: int = Field(default=0, ge=0)
-    """Seed of that split."""
+    """Seed of that split, and of the part that an official split lacks."""
+    official_valid: Literal["validate", "test"] = "test"
+    """CheXpert and CheXpert Plus: what their small `valid` part, labelled by experts, serves as. The split that is then
+    missing is made from the patients of `train`."""
+    image_sizes: list[Annotated[int, Field(gt=0)]] = Field(default=[])
+    """Sides in pixels to which the images are decoded, beside those that the systems ask for."""
+
+    @property
+    def has_reports(self) -> bool:
+        """Whether the data set has reports to read."""
+        return LAYOUTS[self.format].reports != "none"
 
     @model_validator(mode="after")
     def _real_or_simulated(self) -> "CohortSettings":
         if (self.root is None) == (self.simulate is None):
             raise ValueError("give either `root` (real files) or `simulate`, not both and not neither")
-        if self.simulate is None and self.reports is None:
-            raise ValueError("`root` needs `reports`, the folder of the report tree")
+        if self.simulate is not None and self.format != "mimic-cxr-jpg":
+            raise ValueError("a simulated cohort is written as mimic-cxr-jpg")
+        return self
+
+    @model_validator(mode="after")
+    def _reports_where_they_are_apart(self) -> "CohortSettings":
+        apart = LAYOUTS[self.format].reports == "apart"
+        if self.simulate is None and apart and self.reports is None:
+            raise ValueError("this format needs `reports`, the folder or zip of its reports")
+        if not apart and (self.reports or self.boxes):
+            raise ValueError(f"`reports` and `boxes` are keys of MIMIC-CXR, not of {self.format}")
         return self
 
     @model_validator(mode="after")

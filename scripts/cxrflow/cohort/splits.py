@@ -14,23 +14,37 @@ KEYS = ["image_id", "patient_id", "study_id"]
 
 
 def split_images(
-    manifest: pd.DataFrame, labels: list[str], shares: tuple[float, float, float], seed: int
+    manifest: pd.DataFrame, labels: list[str], shares: tuple[float, float, float], seed: int, valid: str = "validate"
 ) -> pd.DataFrame:
-    """Return image_id, patient_id, study_id, split: the official split if there is one, else one made from `seed`."""
+    """Return image_id, patient_id, study_id, split: the official split where there is one, else one made from `seed`.
+
+    A split that the official one lacks (NIH has no validation part) is made from its training patients, in proportion
+    to `shares`. `valid` is what an official part of that name serves as. Raises UserError where only some images have
+    an official split.
+    """
+    official = manifest["official_split"].replace("valid", valid)
+    if official.isna().any() and official.notna().any():
+        raise UserError(
+            f"{int(official.isna().sum())} of {len(manifest)} images have no official split, the others have.",
+            "mend the split table: official and made splits can't be mixed.",
+        )
+    share = dict(zip(SPLITS, shares, strict=True))
+    given = set(official.dropna())
+    made = [name for name in SPLITS if name == "train" or name not in given]
     split = manifest[KEYS].copy()
-    if manifest["official_split"].notna().all():
-        logger.info("The official split is used.")
-        split["split"] = manifest["official_split"]
+    split["split"] = official
+    if len(made) > 1:
+        open_rows = official.isna() | (official == "train")
+        logger.info("Patients are split into %s from seed %d.", " and ".join(made), seed)
+        assigned = split_patients(manifest[open_rows], labels, {name: share[name] for name in made}, seed)
+        split.loc[open_rows, "split"] = manifest.loc[open_rows, "patient_id"].map(assigned)
     else:
-        logger.info("There is no official split: patients are split %s from seed %d.", shares, seed)
-        split["split"] = manifest["patient_id"].map(split_patients(manifest, labels, shares, seed))
+        logger.info("The official split is used.")
     return split
 
 
-def split_patients(
-    manifest: pd.DataFrame, labels: list[str], shares: tuple[float, float, float], seed: int
-) -> dict[str, str]:
-    """Assign whole patients to splits, stratified by each patient's rarest positive label.
+def split_patients(manifest: pd.DataFrame, labels: list[str], shares: dict[str, float], seed: int) -> dict[str, str]:
+    """Assign whole patients to the splits of `shares`, stratified by each patient's rarest positive label.
 
     Within a stratum the order is random from `seed` and the splits are dealt out evenly along it, so that every split
     gets its share of each label as nearly as whole patients allow.
@@ -42,7 +56,8 @@ def split_patients(
     ranked = random[np.argsort(stratum[random], kind="stable")]
     # A low-discrepancy sequence along the strata keeps the shares of every contiguous run close to the target.
     position = (np.arange(len(ranked)) * 0.6180339887498949 + 0.5) % 1.0
-    names = np.asarray(SPLITS)[np.searchsorted(np.cumsum(shares)[:-1], position, side="right")]
+    bounds = np.cumsum(list(shares.values()))[:-1] / sum(shares.values())
+    names = np.asarray(list(shares))[np.searchsorted(bounds, position, side="right")]
     return dict(zip(positive.index[ranked], names, strict=True))
 
 

@@ -11,9 +11,10 @@ from cxrflow.errors import UserError
 from cxrflow.files import atomic_path
 
 VERSION = "1"
-VIEWS = ("PA", "AP", "LATERAL", "LL", "AXIAL", "UNKNOWN")
+VIEWS = ("PA", "AP", "FRONTAL", "LATERAL", "LL", "AXIAL", "UNKNOWN")
 SPLITS = ("train", "validate", "test")
 LABEL_VALUES = (1.0, 0.0, -1.0)
+SEXES = ("M", "F")
 
 _BOX = pa.struct(
     [("label", pa.string()), ("x", pa.float32()), ("y", pa.float32()), ("w", pa.float32()), ("h", pa.float32())]
@@ -44,6 +45,11 @@ def write_manifest(path: Path, manifest: pd.DataFrame, labels: list[str]) -> Non
         manifest["image_id"].is_unique, "an image_id occurs twice in the manifest", "image ids name one image each."
     )
     _require(manifest["view"].isin(VIEWS).all(), "a view is not canonical", f"views are {', '.join(VIEWS)}.")
+    owners = manifest.drop_duplicates(["study_id", "patient_id"])["study_id"]
+    _require(owners.is_unique, "a study belongs to two patients", "see the rows of that study in the raw tables.")
+    sexes = manifest["sex"].isin(SEXES) | manifest["sex"].isna()
+    _require(sexes.all(), "a sex is not canonical", f"sexes are {', '.join(SEXES)} or empty.")
+    _require(not (manifest["age"].astype(float) < 0).any(), "an age is negative", "ages are years, or empty.")
     known = manifest[labels].isin(LABEL_VALUES) | manifest[labels].isna()
     _require(bool(known.all(axis=None)), "a label value is not 1, 0, -1 or empty", "see the label table's row.")
     schema = MANIFEST

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from cxrflow.cohort.labels import CHEXPERT_LABELS
 from cxrflow.cohort.simulation.rendering import MarkedBox
 from cxrflow.cohort.simulation.studies import Study
 from cxrflow.files import sha256, write_gzip, write_table, write_text
@@ -13,10 +14,6 @@ from cxrflow.files import sha256, write_gzip, write_table, write_text
 IMAGES, REPORTS = "mimic-cxr-jpg", "mimic-cxr"
 BOX_TABLE = "MS_CXR_Local_Alignment_v1.1.0.csv"
 SUMS = "SHA256SUMS.txt"
-LABELS = (
-    "Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Enlarged Cardiomediastinum", "Fracture", "Lung Lesion",
-    "Lung Opacity", "No Finding", "Pleural Effusion", "Pleural Other", "Pneumonia", "Pneumothorax", "Support Devices",
-)  # fmt: skip
 METADATA = (
     "dicom_id", "subject_id", "study_id", "PerformedProcedureStepDescription", "ViewPosition", "Rows", "Columns",
     "StudyDate", "StudyTime", "ProcedureCodeSequence_CodeMeaning", "ViewCodeSequence_CodeMeaning",
@@ -96,10 +93,10 @@ def metadata_table(images: list[tuple[Study, str]], views: dict[str, str], size:
 def label_table(studies: list[Study]) -> pd.DataFrame:
     """One row per study: 1.0 where the human index names a finding of that label, empty where it names none."""
     rows = [
-        (study.subject_id, study.study_id, *(1.0 if label in study.labels else None for label in LABELS))
+        (study.subject_id, study.study_id, *(1.0 if label in study.labels else None for label in CHEXPERT_LABELS))
         for study in studies
     ]
-    return pd.DataFrame(rows, columns=["subject_id", "study_id", *LABELS])
+    return pd.DataFrame(rows, columns=["subject_id", "study_id", *CHEXPERT_LABELS])
 
 
 def box_table(images: list[tuple[Study, str]], boxes: Boxes, size: int) -> pd.DataFrame:

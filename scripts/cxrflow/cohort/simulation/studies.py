@@ -12,7 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from cxrflow.cohort.openi import OpenIReport
-from cxrflow.cohort.openi_index import LABEL_OF, IndexedFinding, indexed_findings, is_indexed, is_normal
+from cxrflow.cohort.openi_index import (
+    LABEL_OF,
+    IndexedFinding,
+    index_labels,
+    indexed_findings,
+    is_indexed,
+    is_normal,
+)
 from cxrflow.cohort.simulation.settings import SimulationSettings
 from cxrflow.errors import UserError
 
@@ -43,8 +50,7 @@ class Study:
     @property
     def labels(self) -> frozenset[str]:
         """Labels of MIMIC-CXR-JPG that the human index makes positive."""
-        named = {label for finding in self.findings for label in LABEL_OF[finding.finding]}
-        return frozenset(named or ({"No Finding"} if self.normal else ()))
+        return index_labels(self.report.index)
 
     def image_path(self, dicom_id: str) -> str:
         """Path of one image below the root of the tree."""

@@ -7,8 +7,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.patches import Rectangle
-from PIL import Image
 
+from cxrflow.cohort.decoding import decode
 from cxrflow.cohort.tables import read_labels
 from cxrflow.files import confined
 from cxrflow.plotting import PALETTE, caption, figure_style, save_figure
@@ -17,17 +17,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLUMNS = 6
-SHOWN_SIZE = 320  # pixels of each image in the figure
+SHOWN_SIZE = 320  # pixels along each side to which an image is decoded for the figure
 NORMAL = "No Finding"
 
 
-def write_contact_sheet(manifest: Path, root: Path, output: Path, simulated: bool = True) -> None:
+def write_contact_sheet(manifest: Path, index: Path, root: Path, output: Path, simulated: bool) -> None:
     """Draw up to six images of every label that occurs in `manifest`, 'No Finding' first, into the figure `output`.
 
-    Images are read below `root`. Boxes of the row's label are solid, those of other labels dashed. Works as well for a
-    cohort without boxes or without labels (then its first images make the only row).
+    Images are read below `root`; those that could not be decoded are not in the store's `index`. Boxes of the row's
+    label are solid, those of other labels dashed. Works as well for a cohort without boxes or without labels (then its
+    first images make the only row).
     """
     table = pd.read_parquet(manifest).sort_values("image_id", ignore_index=True)
+    table = table[table["image_id"].isin(pd.read_parquet(index, columns=["image_id"])["image_id"])]
     rows = example_rows(table, read_labels(manifest))
     with figure_style():
         figure, axes = plt.subplots(
@@ -65,15 +67,12 @@ def _spread(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _show(axis: "Axes", row: "pd.Series[Any]", label: str, root: Path) -> None:
-    with Image.open(confined(root, row["path"])) as image:
-        image.draft("L", (SHOWN_SIZE, SHOWN_SIZE))
-        shown = image.convert("L").resize((SHOWN_SIZE, round(SHOWN_SIZE * row["height"] / row["width"])))
-    scale = SHOWN_SIZE / row["width"]
-    axis.imshow(np.asarray(shown), cmap="gray", vmin=0, vmax=255)
+    shown = decode(confined(root, row["path"]), SHOWN_SIZE)
+    # The square is stretched back to the image's own shape, and boxes are in its pixels.
+    axis.imshow(shown, cmap="gray", vmin=0, vmax=255, extent=(0, row["width"], row["height"], 0))
     for box in row["boxes"] if row["boxes"] is not None else ():
         own = box["label"] == label
-        corner = (box["x"] * scale, box["y"] * scale)
         style: dict[str, Any] = {"linewidth": 0.9 if own else 0.5, "linestyle": "-" if own else ":"}
         colour = PALETTE[1] if own else PALETTE[9]
-        axis.add_patch(Rectangle(corner, box["w"] * scale, box["h"] * scale, fill=False, edgecolor=colour, **style))
-    axis.text(4, 14, row["view"], color="white", fontsize=6)
+        axis.add_patch(Rectangle((box["x"], box["y"]), box["w"], box["h"], fill=False, edgecolor=colour, **style))
+    axis.text(0.02, 0.97, row["view"], color="white", fontsize=6, va="top", transform=axis.transAxes)

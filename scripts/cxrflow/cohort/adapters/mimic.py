@@ -1,0 +1,118 @@
+"""MIMIC-CXR-JPG 2.0.0 and 2.1.0, and MIMIC-CXR's DICOM files with the same tables."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from cxrflow.cohort.adapters.raw import (
+    RawCohort,
+    ReportReader,
+    SectionedReport,
+    Source,
+    box_column,
+    read_boxes,
+    read_table,
+    refuse,
+    with_label_values,
+)
+from cxrflow.cohort.adapters.report_files import UnreadableReportError, open_reports
+from cxrflow.cohort.labels import CHEXPERT_LABELS
+from cxrflow.cohort.layouts import DICOM_LIST, METADATA_TABLE, SPLIT_TABLE, label_table
+from cxrflow.cohort.quarantine import Quarantine
+from cxrflow.cohort.settings import ReadingSettings
+from cxrflow.cohort.tables import SPLITS, VIEWS
+from cxrflow.reports.mimic_sections import mimic_sections
+
+IDS = ["dicom_id", "subject_id", "study_id"]
+NAMES = {"dicom_id": "image_id", "subject_id": "patient_id"}
+
+
+def read_jpg(source: Source, settings: ReadingSettings, refused: Quarantine) -> RawCohort:
+    """Read MIMIC-CXR-JPG: paths follow from the ids."""
+    metadata = _metadata(source)
+    subject, study = "p" + metadata["subject_id"], "s" + metadata["study_id"]
+    path = "files/" + subject.str[:3] + "/" + subject + "/" + study + "/" + metadata["dicom_id"] + ".jpg"
+    return _cohort(metadata.assign(path=path), METADATA_TABLE, source, settings, refused)
+
+
+def read_dicom(source: Source, settings: ReadingSettings, refused: Quarantine) -> RawCohort:
+    """Read MIMIC-CXR: paths from its list of records, everything else from the tables of MIMIC-CXR-JPG."""
+    records = read_table(source.root / DICOM_LIST, [*IDS, "path"])[["dicom_id", "path"]]
+    records = refuse(
+        records, records["dicom_id"].duplicated(keep=False), "dicom_id", DICOM_LIST, "the image's id is not unique",
+        refused,
+    )  # fmt: skip
+    metadata = _metadata(source).merge(records, on="dicom_id", how="left")
+    metadata = refuse(
+        metadata,
+        metadata["path"].isna(),
+        "dicom_id",
+        METADATA_TABLE,
+        "the list of records lacks the image",
+        refused,
+    )
+    return _cohort(metadata, METADATA_TABLE, source, settings, refused)
+
+
+def _metadata(source: Source) -> pd.DataFrame:
+    return read_table(source.tables / METADATA_TABLE, [*IDS, "ViewPosition", "Rows", "Columns"])
+
+
+def _cohort(
+    metadata: pd.DataFrame, table: str, source: Source, settings: ReadingSettings, refused: Quarantine
+) -> RawCohort:
+    split = read_table(source.tables / SPLIT_TABLE, [*IDS, "split"])
+    images = metadata.merge(split[["dicom_id", "split"]].drop_duplicates(), on="dicom_id", how="left")
+    images = refuse(images, ~images["split"].isin(SPLITS), "dicom_id", SPLIT_TABLE, "no known split", refused)
+    labels = _labels(source, settings, refused)
+    images = images.rename(columns=NAMES).merge(labels, on=["patient_id", "study_id"], how="left")
+    view = images["ViewPosition"].where(images["ViewPosition"].isin(VIEWS), "UNKNOWN")
+    images = images.assign(
+        view=view,
+        height=pd.to_numeric(images["Rows"]),
+        width=pd.to_numeric(images["Columns"]),
+        sex=None,  # neither sex nor age is in MIMIC-CXR: they are in MIMIC-IV
+        age=float("nan"),
+        official_split=images["split"],
+        boxes=box_column(images["image_id"], read_boxes(source.boxes)),
+    )
+    return RawCohort(images, CHEXPERT_LABELS, table, len(metadata), _reports(source, settings))
+
+
+def _labels(source: Source, settings: ReadingSettings, refused: Quarantine) -> pd.DataFrame:
+    file = label_table(settings.label_table)
+    table = read_table(source.tables / file, ["subject_id", "study_id", *CHEXPERT_LABELS])
+    table = with_label_values(table, CHEXPERT_LABELS, "study_id", file, refused)
+    twice = table["study_id"].duplicated(keep=False)
+    table = refuse(table, twice, "study_id", file, "the study has two rows", refused)
+    return table.rename(columns=NAMES)[["patient_id", "study_id", *CHEXPERT_LABELS]]
+
+
+def _reports(source: Source, settings: ReadingSettings) -> ReportReader | None:
+    place = source.reports
+    if place is None:
+        return None
+
+    def read(studies: pd.DataFrame) -> Iterator[SectionedReport]:
+        with open_reports(place) as text_of:
+            for study, patient in studies.itertuples(index=False):
+                file = f"p{patient[:2]}/p{patient}/s{study}.txt"
+                try:
+                    yield _sectioned(study, patient, file, text_of(file), settings.legacy_sections)
+                except UnreadableReportError:
+                    yield SectionedReport(study, patient, file, None, "the report can't be read from its archive")
+
+    return read
+
+
+def _sectioned(study: str, patient: str, file: str, content: bytes | None, legacy: bool) -> SectionedReport:
+    if content is None:
+        return SectionedReport(study, patient, file, None, "the report is missing")
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        return SectionedReport(study, patient, file, None, "the report is not UTF-8")
+    sections = mimic_sections(study, text, legacy)
+    if sections is None:
+        return SectionedReport(study, patient, file, None, "the public section parser leaves this study out")
+    return SectionedReport(study, patient, file, sections)

@@ -1,0 +1,115 @@
+"""What every adapter hands over, and the few ways to read a raw table and to refuse its rows."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from cxrflow.cohort.quarantine import Quarantine
+from cxrflow.cohort.tables import LABEL_VALUES
+from cxrflow.errors import UserError
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the raw files of a cohort are."""
+
+    root: Path
+    """Folder of the images; the manifest's paths are relative to it."""
+    tables: Path
+    """Folder of the csv tables; the root unless the configuration names another one."""
+    reports: Path | None = None
+    """Folder or archive of the reports, where the data set keeps them apart from its tables."""
+    boxes: Path | None = None
+    """Table of annotated boxes in MS-CXR's columns."""
+
+
+class SectionedReport(NamedTuple):
+    """One report: its sections (name -> text), or None and the `problem` for which it is refused."""
+
+    study_id: str
+    patient_id: str
+    file: str
+    sections: dict[str, str] | None
+    problem: str = ""
+
+
+ReportReader = Callable[[pd.DataFrame], Iterator[SectionedReport]]
+"""Studies (columns study_id, patient_id) -> their reports; a study that may lack a report yields nothing."""
+
+
+@dataclass(frozen=True)
+class RawCohort:
+    """What an adapter reads.
+
+    `images` has a row per image: image_id, patient_id, study_id, path, view, sex, age, official_split and one column
+    per label; height and width where a table tells them (else they are read from the files); boxes where there are
+    any. `table` is the file that quarantine rows name. `rows` counts the input rows, refused ones included.
+    """
+
+    images: pd.DataFrame
+    labels: tuple[str, ...]
+    table: str
+    rows: int
+    reports: ReportReader | None = None
+
+
+def read_table(path: Path, columns: list[str], **options: Any) -> pd.DataFrame:
+    """Read a csv as strings; raise UserError where it or one of `columns` is absent, or it can't be read."""
+    try:
+        table = pd.read_csv(path, dtype=str, **options)
+    except FileNotFoundError:
+        raise UserError(
+            f"The table {path} is missing.", "name the folder that holds the data set's tables under its own names."
+        ) from None
+    except (EOFError, OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise UserError(
+            f"The table {path} can't be read: {error}.", "download it again and compare its checksum."
+        ) from None
+    absent = [column for column in columns if column not in table]
+    if absent:
+        raise UserError(
+            f"The table {path} lacks {absent}; its header is {list(table)}.", "is this the original, unedited file?"
+        )
+    return table
+
+
+def refuse(table: pd.DataFrame, bad: pd.Series, key: str, file: str, reason: str, refused: Quarantine) -> pd.DataFrame:
+    """Return the rows that are not `bad`; the others go to `refused` by their `key`."""
+    refused.add_rows(file, table.loc[bad, key], reason)
+    return table[~bad].reset_index(drop=True)
+
+
+def with_label_values(
+    table: pd.DataFrame, labels: tuple[str, ...], key: str, file: str, refused: Quarantine
+) -> pd.DataFrame:
+    """Return the table with its labels as floats (1, 0, -1 or NaN); rows with any other value are refused."""
+    names = list(labels)
+    values = table[names].apply(pd.to_numeric, errors="coerce")
+    known = (values.isin(LABEL_VALUES) | table[names].isna()).all(axis="columns")
+    return refuse(table.assign(**values), ~known, key, file, "a label is not 1, 0, -1 or empty", refused)
+
+
+def read_boxes(path: Path | None) -> dict[str, list[dict[str, object]]]:
+    """Return the boxes of each image from a table in MS-CXR's columns (pixels of the original image)."""
+    if path is None:
+        return {}
+    table = read_table(path, ["dicom_id", "category_name", "x", "y", "w", "h"])
+    return boxes_by_image(table.rename(columns={"dicom_id": "image_id", "category_name": "label"}))
+
+
+def boxes_by_image(table: pd.DataFrame) -> dict[str, list[dict[str, object]]]:
+    """Group boxes (columns image_id, label, x, y, w, h) by image; repeated ones count once."""
+    numbers = {side: pd.to_numeric(table[side], errors="coerce") for side in "xywh"}
+    table = table.assign(**numbers).dropna(subset=list("xywh")).drop_duplicates(["image_id", "label", *"xywh"])
+    boxes: dict[str, list[dict[str, object]]] = {}
+    for image, label, *sides in table[["image_id", "label", *"xywh"]].itertuples(index=False):
+        boxes.setdefault(image, []).append({"label": label, **dict(zip("xywh", sides, strict=True))})
+    return boxes
+
+
+def box_column(image_ids: pd.Series, boxes: dict[str, list[dict[str, object]]]) -> pd.Series:
+    """Return the boxes of each image, None where there are none."""
+    return pd.Series([boxes.get(image) for image in image_ids], index=image_ids.index, dtype=object)

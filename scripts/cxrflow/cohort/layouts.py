@@ -1,0 +1,83 @@
+"""The published names of each data set's tables: known when jobs are planned, before anything is read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from cxrflow.errors import UserError
+
+Format = Literal["mimic-cxr-jpg", "mimic-cxr-dicom", "nih", "chexpert", "chexpert-plus", "openi-xml", "openi-csv"]
+
+SPLIT_TABLE = "mimic-cxr-2.0.0-split.csv.gz"
+METADATA_TABLE = "mimic-cxr-2.0.0-metadata.csv.gz"
+DICOM_LIST = "cxr-record-list.csv.gz"
+NIH_TABLES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
+NIH_TRAIN_LISTS = ("train_val_list.txt", "train_val_list_NIH.txt")
+NIH_TEST_LISTS = ("test_list.txt", "test_list_NIH.txt")
+NIH_BOXES = "BBox_List_2017.csv"
+CHEXPERT_TABLES = ("train.csv", "valid.csv")
+CHEXPERT_PLUS_TABLE = "df_chexpert_plus_240401.csv"
+OPENI_REPORTS = ("NLMCXR_reports.tgz", "ecgen-radiology")
+OPENI_CSV_TABLES = ("indiana_reports.csv", "indiana_projections.csv")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What of a data set's folder must be there: each entry lists the names that one file may have."""
+
+    files: tuple[tuple[str, ...], ...]
+    reports: Literal["apart", "inside", "none"]
+    """Reports are named in the configuration (`reports`), are part of the folder, or do not exist."""
+
+
+LAYOUTS: dict[str, Layout] = {
+    "mimic-cxr-jpg": Layout(((SPLIT_TABLE,), (METADATA_TABLE,)), "apart"),
+    "mimic-cxr-dicom": Layout(((SPLIT_TABLE,), (METADATA_TABLE,)), "apart"),
+    "nih": Layout((NIH_TABLES, NIH_TRAIN_LISTS, NIH_TEST_LISTS), "none"),
+    "chexpert": Layout(((CHEXPERT_TABLES[0],), (CHEXPERT_TABLES[1],)), "none"),
+    "chexpert-plus": Layout(((CHEXPERT_PLUS_TABLE,),), "inside"),
+    "openi-xml": Layout((OPENI_REPORTS,), "inside"),
+    "openi-csv": Layout(((OPENI_CSV_TABLES[0],), (OPENI_CSV_TABLES[1],)), "inside"),
+}
+
+
+def label_table(name: str) -> str:
+    """Return the file name of a labeler's table of MIMIC-CXR-JPG."""
+    return f"mimic-cxr-2.0.0-{name}.csv.gz"
+
+
+def chexbert_labels(section: str) -> str:
+    """Return the path of CheXpert Plus's labels for one section of the reports."""
+    return f"chexbert_labels/{section}_fixed.json"
+
+
+def present(folder: Path, names: tuple[str, ...]) -> Path:
+    """Return the first of `names` that exists in `folder`, the first one where none does."""
+    return next((folder / name for name in names if (folder / name).exists()), folder / names[0])
+
+
+def require_raw_files(name: str, cohort: Mapping[str, Any]) -> None:
+    """Raise UserError where a file of the (real) cohort `name` is not there."""
+    absent = [] if cohort["simulate"] else [file for file in raw_files(cohort) if not Path(file).exists()]
+    if absent:
+        raise UserError(
+            f"The cohort {name} lacks {', '.join(absent)}.",
+            f"its `root` and `tables` name the folders of a {cohort['format']} copy, with the published file names.",
+        )
+
+
+def raw_files(cohort: Mapping[str, Any]) -> list[str]:
+    """Return the files that tell whether the raw tree of a (real) cohort is there and unchanged."""
+    folder = Path(cohort["tables"] or cohort["root"])
+    files = [present(folder, names) for names in LAYOUTS[cohort["format"]].files]
+    if cohort["format"].startswith("mimic-cxr"):
+        files.append(folder / label_table(cohort["reading"]["label_table"]))
+    if cohort["format"] == "mimic-cxr-dicom":
+        files.append(Path(cohort["root"]) / DICOM_LIST)
+    if cohort["format"] == "chexpert-plus":
+        files.append(folder / chexbert_labels(cohort["reading"]["label_section"]))
+    optional = [folder / NIH_BOXES] if cohort["format"] == "nih" else []
+    return [str(file) for file in files + [file for file in optional if file.exists()]] + (
+        [cohort["boxes"]] if cohort["boxes"] else []
+    )
