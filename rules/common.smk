@@ -71,12 +71,11 @@ def rooms(cohort):
 
 
 def text_targets():
-    """How well reports are read, which depends on no cohort: asked for where a cohort's reports are read by our rules."""
-    cohorts = [cohort for cohort in config["run"]["cohorts"] if has_reports(cohort)]
-    if not cohorts or config["reports"]["extract"]["extractor"] != "rules":
-        return []
-    annotated = ["results/extraction/radgraph_agreement.csv"] if config["reports"]["radgraph_test"] else []
-    return ["results/extraction/index_scores.png", *annotated]
+    """How well our rules read reports, which depends on no cohort: asked for where they read those of a cohort."""
+    read = any(has_reports(cohort) for cohort in config["run"]["cohorts"])
+    ours = read and config["reports"]["extract"]["extractor"] == "rules"
+    index = ["results/extraction/index_scores.png"] if ours else []
+    return index + (["results/extraction/radgraph_agreement.csv"] if config["reports"]["radgraph_test"] else [])
 
 
 def has_reports(cohort):

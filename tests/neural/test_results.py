@@ -47,6 +47,20 @@ def test_a_value_is_the_mean_over_seeds_and_one_outcome_has_none(tmp_path: Path)
     assert both.loc[both["target"] == "Fracture", ["value", "low", "high"]].isna().all(axis=None)
 
 
+def test_images_whose_truth_is_ignored_take_no_part(tmp_path: Path) -> None:
+    whole = pd.read_parquet(predictions(tmp_path, 0, False))
+    ignored = (whole["target"] == "Edema") & (whole["image_id"] < "i12")
+    whole[~ignored].to_parquet(tmp_path / "partly.parquet")
+    whole[whole["image_id"] >= "i12"].to_parquet(tmp_path / "known.parquet")
+    partly, known = (
+        evaluate_predictions([tmp_path / f"{name}.parquet"], "c", True, QUICK) for name in ("partly", "known")
+    )
+    edema = [table[table["target"] == "Edema"] for table in (partly, known)]
+    assert edema[0]["value"].tolist() == edema[1]["value"].tolist()
+    assert edema[0]["n_patients"].tolist() == [7, 7]
+    assert partly.loc[partly["target"] == "Fracture", "n_patients"].tolist() == [10, 10]
+
+
 def test_the_order_of_files_and_rows_changes_nothing(tmp_path: Path) -> None:
     files = [predictions(tmp_path, seed, False) for seed in (0, 1)]
     pd.testing.assert_frame_equal(

@@ -109,12 +109,12 @@ def test_every_damaged_input_is_a_row_of_the_quarantine_table(fresh):
     refused = pd.read_csv(fresh.root / "results/quarantine/damaged.csv", dtype=str)
     reasons = {row.row: row.reason for row in refused.itertuples()}
     expected = {
-        "image-00": "truncated",
+        "image-00": "cut off",
         "image-01": "the image file is empty",
         "image-02": "the image file is missing",
         "image-03": "flat",
         "image-04": "pixels",
-        "image-05": "image",
+        "image-05": "not a JPEG, PNG or DICOM image",
         "image-07": "no known split",
         study(8): "a label is not 1, 0, -1 or empty",
         "image-09": "the image's id is not unique",
@@ -128,7 +128,7 @@ def test_every_damaged_input_is_a_row_of_the_quarantine_table(fresh):
     index = pd.read_parquet(fresh.root / "results/damaged/cohort/images_32.parquet").set_index("image_id")
     images = np.load(fresh.root / "results/damaged/cohort/images_32.npy", mmap_mode="r")
     deep = images[index.loc["image-06", "row"]]
-    assert (deep.min(), deep.max()) == (0, 255)
+    assert deep.min() < 10 < 245 < deep.max()
     assert len(np.unique(deep)) > 100, "16 bits were cut off, not scaled down"
 
 
@@ -139,7 +139,7 @@ def test_too_many_refused_rows_end_the_run_and_stay_to_be_read(fresh):
     done = run(fresh, configure(fresh, "spoilt"), "results/spoilt/cohort/manifest.parquet")
     assert done.returncode != 0
     log = (fresh.root / "results/logs/spoilt/cohort_manifest.log").read_text()
-    assert "4 of 80 input rows were refused" in log
+    assert "4 of 76 input rows were refused" in log
     assert "Hint: mend the input, or raise `maximum_quarantined`" in log
     assert not (fresh.root / "results/spoilt/cohort/manifest.parquet").exists()
     listed = pd.read_csv(fresh.root / "results/spoilt/cohort/failed_quarantine_manifest.csv")

@@ -26,22 +26,22 @@ def evaluate_predictions(
     images = table.drop_duplicates("image_id").sort_values("image_id")
     weights = resample_weights(images["patient_id"], settings.resamples, settings.seed)
     places = pd.Index(images["image_id"])
-    common = {
-        "cohort": cohort,
-        "simulated": simulated,
-        "n_patients": images["patient_id"].nunique(),
-        "n_seeds": table["seed"].nunique(),
-    }
     rows = []
     for key, group in table.groupby(VARIANT, sort=True):
         first = group[group["seed"] == group["seed"].min()]
         outcome = first["y"].to_numpy()
         drawn = weights[:, places.get_indexer(first["image_id"])]
         scores = [seed["probability"].to_numpy() for _, seed in group.groupby("seed", sort=True)]
+        about = {
+            "cohort": cohort,
+            "simulated": simulated,
+            "n_patients": first["patient_id"].nunique(),
+            "n_seeds": len(scores),
+            **dict(zip(VARIANT, key, strict=True)),
+            "n_positive": int(outcome.sum()),
+        }
         for name, metric in METRICS.items():
-            measured = mean_estimate(metric, outcome, scores, drawn)._asdict()
-            variant = dict(zip(VARIANT, key, strict=True))
-            rows.append({**common, **variant, "n_positive": int(outcome.sum()), "metric": name, **measured})
+            rows.append({**about, "metric": name, **mean_estimate(metric, outcome, scores, drawn)._asdict()})
     return pd.DataFrame(rows)
 
 
