@@ -51,6 +51,12 @@ def test_a_negation_does_not_leak(extract: Extractor) -> None:
     assert relations(graph) == {("effusion", "located_at", "pleural")}
 
 
+def test_what_is_normal_is_an_observation_of_its_anatomy(extract: Extractor) -> None:
+    graph = extract("No effusion. The heart is normal in size and the lungs are unremarkable.")[1]
+    assert {("normal", "located_at", "heart"), ("unremarkable", "located_at", "lungs")} <= relations(graph)
+    assert labels(graph)["normal"] == labels(graph)["unremarkable"] == "OBS-DP"
+
+
 def test_a_state_is_located_at_its_anatomy(extract: Extractor) -> None:
     found = relations(extract("The heart is mildly enlarged.")[1])
     assert found == {("mildly", "modify", "enlarged"), ("enlarged", "located_at", "heart")}

@@ -10,15 +10,16 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from cxrflow.reports.context import ABSENT, PRESENT, Context, Trigger, spans_of
-from cxrflow.reports.findings import Observation, gap, observations
+from cxrflow.reports.context import UNCERTAIN, Context, Trigger, spans_of
+from cxrflow.reports.findings import COPULAS, Observation, gap, observations
 from cxrflow.reports.lexicon import ANATOMY, OBSERVATION, PLACE, QUALITY, STATE, Lexicon
 from cxrflow.reports.pipeline import ParsedReport, Sentence, Span
+from cxrflow.reports.radgraph_schema import ANATOMY as ANATOMY_LABEL
+from cxrflow.reports.radgraph_schema import STATUSES
 from cxrflow.reports.settings import ExtractSettings
 
-ANATOMY_LABEL = "ANAT-DP"
-LABELS = {PRESENT: "OBS-DP", ABSENT: "OBS-DA"}
-UNCERTAIN_LABEL = "OBS-U"
+LABELS = {status: label for label, status in STATUSES.items()}
+UNCERTAIN_LABEL = LABELS[UNCERTAIN]
 
 
 @dataclass(slots=True, eq=False)
@@ -88,7 +89,7 @@ def _sentence_entities(
 def _split(observation: Observation, tokens: Sequence[str], lexicon: Lexicon) -> Iterator[Entity]:
     """Cut the leading anatomy and qualities off a term: 'pleural effusion' is 'effusion' located at 'pleural'."""
     span, label = observation.span, LABELS.get(observation.status, UNCERTAIN_LABEL)
-    head = span.start
+    head = span.start + (tokens[span.start].lower() in COPULAS)
     while head < span.end - 1:
         group = lexicon.group_of_word(tokens[head])
         if group not in (ANATOMY, PLACE, QUALITY, STATE):

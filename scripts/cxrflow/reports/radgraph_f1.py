@@ -68,7 +68,7 @@ def report_f1(candidate: Graph, reference: Graph, reward: Reward = "partial") ->
 
     An entity counts by its lower-case tokens and label (`entity`); also by whether it has a relation (`partial`); or
     by all its relations with the tokens and labels of their targets (`complete`). Of two graphs without entities the
-    F1 is 1: nothing is stated and nothing was to be stated (the published package gives 0); of one without, 0.
+    F1 is 1: nothing is stated and nothing was to be stated; of one without, 0.
     """
     ours, theirs = _facts(candidate, reward), _facts(reference, reward)
     return scores(Agreement(len(ours & theirs), len(ours - theirs), len(theirs - ours))).f1
