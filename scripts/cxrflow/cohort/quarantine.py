@@ -43,7 +43,7 @@ class Quarantine:
             write_table(kept, table)
             raise UserError(
                 f"{len(table)} of {total} input rows were refused, more than the tolerated share of {tolerated:g}. "
-                f"They are listed in {kept}. First: {dict(table.iloc[0])}.",
+                f"They are listed in {kept}. Most often: {table['reason'].mode()[0]}.",
                 "mend the input, or raise `maximum_quarantined` of this cohort if the loss is acceptable.",
             )
         kept.unlink(missing_ok=True)
