@@ -281,26 +281,27 @@ def test_a_full_disk_is_told_before_anything_is_decoded(manifest, tmp_path, deco
     assert not decoded
 
 
-# Builds the store of the folder in argv[1], notes each decoding in a file, and hangs after argv[2] of them.
+# Builds the store of the folder in argv[1], notes each decoding in a file, and hangs at the images from row argv[2] on.
 CHILD = """if True:
-    import os, sys, threading, time
+    import os, sys, time
     from pathlib import Path
     import pandas as pd
     from cxrflow.cohort import store_building
     from cxrflow.cohort.quarantine import Quarantine
     folder, decode = Path(sys.argv[1]), store_building.decode
+    manifest = pd.read_csv(folder / "manifest.csv")
+    rows = {(folder / path).read_bytes(): row for row, path in enumerate(manifest["path"])}
+    assert len(rows) == len(manifest)
     log = os.open(folder / "decoded", os.O_RDWR | os.O_CREAT | os.O_APPEND)
-    one_by_one = threading.Lock()
     def noted(content, size):
-        with one_by_one:
-            os.write(log, b".")
-            number = os.fstat(log).st_size
-        if number > int(sys.argv[2]):
+        os.write(log, b".")
+        if rows[content] >= int(sys.argv[2]):
             time.sleep(100)
         return decode(content, size)
     store_building.decode = noted
-    manifest = pd.read_csv(folder / "manifest.csv")
-    store_building.build_store(manifest, folder, 12, folder / "images_12.npy", 2, Quarantine("test"), shard_images=4)
+    store_building.build_store(
+        manifest, folder, 12, folder / "images_12.npy", 2, Quarantine("test"), shard_images=4
+    )
 """
 
 
