@@ -29,8 +29,9 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from cxrflow.cohort.decoding import UnreadableImageError, decode, decode_whole, dimensions
+from cxrflow.cohort.decoding import decode, decode_whole, dimensions
 from cxrflow.cohort.dicom import coded_size, grey_of_stored
+from cxrflow.cohort.unreadable import UnreadableImageError
 
 RAMP = np.arange(16, dtype=np.uint16).reshape(4, 4)
 
@@ -396,7 +397,8 @@ def test_absurdly_many_pixels_take_no_memory(root, tmp_path):
         import resource, sys
         from pathlib import Path
         import cxrflow.cohort.dicom
-        from cxrflow.cohort.decoding import UnreadableImageError, decode
+        from cxrflow.cohort.decoding import decode
+        from cxrflow.cohort.unreadable import UnreadableImageError
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         for name in sys.argv[1:]:
             try:

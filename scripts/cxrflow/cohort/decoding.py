@@ -17,18 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-# The largest digital radiographs have about 4,300 x 3,500 pixels; far larger files are broken or hostile.
-MAXIMUM_PIXELS = 64_000_000
+from cxrflow.cohort.unreadable import MAXIMUM_PIXELS, TOO_LARGE, UnreadableImageError
+
 # Raised whenever the same file would give other pixels: stores begun under another rule are not continued.
 RULE = 2
 
-TOO_LARGE = f"the image has more than {MAXIMUM_PIXELS:,} pixels"
 EMPTY = "the image file is empty"
 FLAT = "the image is flat: one grey value everywhere"
-
-
-class UnreadableImageError(Exception):
-    """The file is not an image that can be used; the message is the reason, without ids or paths."""
 
 
 def decoding_rule() -> str:

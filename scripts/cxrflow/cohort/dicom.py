@@ -19,7 +19,7 @@ from pydicom.filereader import read_dataset, read_preamble
 from pydicom.pixels import apply_modality_lut, apply_voi, get_decoder, pixel_array
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
-from cxrflow.cohort.decoding import MAXIMUM_PIXELS, TOO_LARGE, UnreadableImageError
+from cxrflow.cohort.unreadable import MAXIMUM_PIXELS, TOO_LARGE, UnreadableImageError
 
 Values = NDArray[np.float64]
 

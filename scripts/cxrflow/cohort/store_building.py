@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxrflow.cohort.decoding import UnreadableImageError, decode
+from cxrflow.cohort.decoding import decode
 from cxrflow.cohort.quarantine import Quarantine
 from cxrflow.cohort.shards import Partial, Plan, Shard, Source, stamp
+from cxrflow.cohort.unreadable import UnreadableImageError
 from cxrflow.errors import UserError
 from cxrflow.files import confined, write_table, write_text
 

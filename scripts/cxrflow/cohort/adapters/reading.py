@@ -10,10 +10,11 @@ import pandas as pd
 
 from cxrflow.cohort.adapters import chexpert, chexpert_plus, mimic, nih, openi
 from cxrflow.cohort.adapters.raw import RawCohort, SectionedReport, Source, refuse
-from cxrflow.cohort.decoding import UnreadableImageError, dimensions
+from cxrflow.cohort.decoding import dimensions
 from cxrflow.cohort.quarantine import Quarantine
 from cxrflow.cohort.settings import ReadingSettings
 from cxrflow.cohort.tables import REPORTS
+from cxrflow.cohort.unreadable import UnreadableImageError
 from cxrflow.errors import UserError
 from cxrflow.files import confined
 from cxrflow.reports.sections import report_text
