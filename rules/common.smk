@@ -14,6 +14,7 @@ sys.path.insert(0, str(LIBRARY))
 from cxrflow.cohort.layouts import LAYOUTS, raw_files, require_raw_files
 from cxrflow.config import SYSTEMS, parse_config, plain_config
 from cxrflow.errors import UserError
+from cxrflow.neural.settings import CodecSettings, codec_names
 from cxrflow.imports import local_imports
 from cxrflow.summary import failed, finished
 
@@ -48,8 +49,12 @@ TARGETS = {
         "neural/metrics.csv",
         "neural/compression.csv",
         "neural/pointing.csv",
+        "neural/differences.csv",
+        "neural/report_quality.csv",
         "neural/auc_vs_kept.png",
+        "neural/bytes_vs_auc.png",
         "neural/gallery.png",
+        *(f"neural/assets/kept_{percent:g}.npz" for percent in config["neural"]["pruning"]["percentiles"][:-1]),
     ],
 }
 

@@ -1,6 +1,7 @@
 # NEURAL: a vision-language model's attention prunes radiographs; kept patches and the report's graph become one graph.
 # Needs: manifest, reports, split, image store, disjoint.json, report graphs. Leaves under results/{cohort}/neural/:
-# vlm/ (weights), attention/ (per split), graphs, predictions per seed, metrics, compression, pointing, two figures.
+# vlm/ (weights), texts/ (reports, read or written), attention/ and codecs/ (per split), graphs, assets/ (per share),
+# predictions per seed, tables and figures.
 
 
 NEURAL_TABLES = {
@@ -12,6 +13,29 @@ NEURAL_TABLES = {
 }
 NEURAL_SPLITS = ["train", "validate", "test"]
 NEURAL_EXPORT = "results/{{cohort}}/neural/attention/{split}_{part}"
+NEURAL_TEXT = "results/{{cohort}}/neural/texts/{text}.{form}"
+NEURAL_CODEC = "results/{{cohort}}/neural/codecs/{codec}_{part}_{split}.npy"
+NEURAL_TEXTS = config["neural"]["texts"]["settings"]
+NEURAL_CODECS = codec_names(CodecSettings(**config["neural"]["codecs"]))
+# The model writes reports only where a text setting asks for them, and they are compared where the references are there.
+NEURAL_WRITTEN = NEURAL_SPLITS if any(text.startswith("generated") for text in NEURAL_TEXTS) else []
+NEURAL_COMPARED = (
+    {
+        "generated_texts": "results/{cohort}/neural/texts/generated.parquet",
+        "generated_graphs": "results/{cohort}/neural/texts/generated.jsonl",
+        "generated_findings": "results/{cohort}/neural/texts/generated_findings.parquet",
+        "reference_texts": "results/{cohort}/neural/texts/reference.parquet",
+        "reference_graphs": "results/{cohort}/neural/texts/reference.jsonl",
+        "reference_findings": "results/{cohort}/reports/findings.parquet",
+    }
+    if {"generated", "reference"} <= set(NEURAL_TEXTS)
+    else {}
+)
+
+
+wildcard_constraints:
+    codec="|".join(NEURAL_CODECS) or "none",
+    percent=r"\d+(\.\d+)?",
 
 
 rule neural_train_vlm:
@@ -43,16 +67,97 @@ rule neural_train_vlm:
         "../scripts/neural_train_vlm.py"
 
 
+rule neural_generate_reports:
+    input:
+        **NEURAL_TABLES,
+        code=library("neural_generate_reports"),
+        weights="results/{cohort}/neural/vlm/model.safetensors",
+        tokenizer="results/{cohort}/neural/vlm/tokenizer.json",
+    output:
+        texts="results/{cohort}/neural/texts/generated_{split}.parquet",
+    log:
+        "results/logs/{cohort}/neural_generate_reports_{split}.log",
+    benchmark:
+        "results/benchmarks/{cohort}/neural_generate_reports_{split}.tsv"
+    conda:
+        "../envs/vision.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+    params:
+        data=lookup(dpath="neural/data", within=config),
+        settings=lookup(dpath="neural/vlm", within=config),
+        texts=lookup(dpath="neural/texts", within=config),
+    message:
+        "Writing reports for {wildcards.cohort}, {wildcards.split} split"
+    script:
+        "../scripts/neural_generate_reports.py"
+
+
+rule neural_read_generated:
+    input:
+        code=library("neural_read_generated"),
+        lexicon="scripts/cxrflow/reports/lexicon.yaml",
+        texts=collect("results/{{cohort}}/neural/texts/generated_{split}.parquet", split=NEURAL_SPLITS),
+    output:
+        graphs="results/{cohort}/neural/texts/generated_graphs.jsonl",
+        findings="results/{cohort}/neural/texts/generated_findings.parquet",
+    log:
+        "results/logs/{cohort}/neural_read_generated.log",
+    benchmark:
+        "results/benchmarks/{cohort}/neural_read_generated.tsv"
+    conda:
+        "../envs/nlp.yaml"
+    threads: 8
+    params:
+        settings=lookup(dpath="reports/extract", within=config),
+    message:
+        "Reading findings and graphs from the written reports of {wildcards.cohort}"
+    script:
+        "../scripts/neural_read_generated.py"
+
+
+rule neural_write_texts:
+    input:
+        **NEURAL_TABLES,
+        code=library("neural_write_texts"),
+        report_graphs="results/{cohort}/reports/graphs.jsonl",
+        findings="results/{cohort}/reports/findings.parquet",
+        generated=collect("results/{{cohort}}/neural/texts/generated_{split}.parquet", split=NEURAL_WRITTEN),
+        generated_graphs=collect("results/{{cohort}}/neural/texts/generated_graphs.jsonl") if NEURAL_WRITTEN else [],
+        generated_findings=(
+            collect("results/{{cohort}}/neural/texts/generated_findings.parquet") if NEURAL_WRITTEN else []
+        ),
+    output:
+        texts=collect(NEURAL_TEXT, text=NEURAL_TEXTS, form="parquet"),
+        graphs=collect(NEURAL_TEXT, text=NEURAL_TEXTS, form="jsonl"),
+    log:
+        "results/logs/{cohort}/neural_write_texts.log",
+    benchmark:
+        "results/benchmarks/{cohort}/neural_write_texts.tsv"
+    conda:
+        "../envs/data.yaml"
+    params:
+        texts=lookup(dpath="neural/texts/settings", within=config),
+        targets=lookup(dpath="neural/gnn/targets", within=config),
+    message:
+        "Preparing the text settings of {wildcards.cohort}"
+    script:
+        "../scripts/neural_write_texts.py"
+
+
 rule neural_export_attention:
     input:
         **NEURAL_TABLES,
         code=library("neural_export_attention"),
-        disjoint="results/{cohort}/cohort/disjoint.json",
         weights="results/{cohort}/neural/vlm/model.safetensors",
         tokenizer="results/{cohort}/neural/vlm/tokenizer.json",
+        texts=collect(NEURAL_TEXT, text=NEURAL_TEXTS, form="parquet"),
+        text_graphs=collect(NEURAL_TEXT, text=NEURAL_TEXTS, form="jsonl"),
     output:
         features="results/{cohort}/neural/attention/{split}_features.npy",
-        attention="results/{cohort}/neural/attention/{split}_attention.npy",
+        norms="results/{cohort}/neural/attention/{split}_norms.npy",
+        attention="results/{cohort}/neural/attention/{split}_attention.npz",
         images="results/{cohort}/neural/attention/{split}_images.parquet",
     log:
         "results/logs/{cohort}/neural_export_attention_{split}.log",
@@ -67,16 +172,46 @@ rule neural_export_attention:
         data=lookup(dpath="neural/data", within=config),
         settings=lookup(dpath="neural/vlm", within=config),
         attention=lookup(dpath="neural/attention", within=config),
+        texts=lookup(dpath="neural/texts/settings", within=config),
     message:
         "Exporting attention of {wildcards.cohort}, {wildcards.split} split"
     script:
         "../scripts/neural_export_attention.py"
 
 
+rule neural_export_codec:
+    input:
+        **NEURAL_TABLES,
+        code=library("neural_export_codec"),
+        weights="results/{cohort}/neural/vlm/model.safetensors",
+    output:
+        features=collect("results/{{cohort}}/neural/codecs/{{codec}}_features_{split}.npy", split=NEURAL_SPLITS),
+        sizes=collect("results/{{cohort}}/neural/codecs/{{codec}}_bytes_{split}.npy", split=NEURAL_SPLITS),
+    log:
+        "results/logs/{cohort}/neural_export_codec_{codec}.log",
+    benchmark:
+        "results/benchmarks/{cohort}/neural_export_codec_{codec}.tsv"
+    conda:
+        "../envs/vision.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+    params:
+        data=lookup(dpath="neural/data", within=config),
+        settings=lookup(dpath="neural/vlm", within=config),
+        splits=NEURAL_SPLITS,
+        batch_size=lookup(dpath="neural/attention/batch_size", within=config),
+    message:
+        "Encoding the radiographs of {wildcards.cohort} after {wildcards.codec}"
+    script:
+        "../scripts/neural_export_codec.py"
+
+
 rule neural_prune:
     input:
         code=library("neural_prune"),
-        attention=collect(NEURAL_EXPORT, split=NEURAL_SPLITS, part="attention.npy"),
+        attention=collect(NEURAL_EXPORT, split=NEURAL_SPLITS, part="attention.npz"),
+        norms=collect(NEURAL_EXPORT, split=NEURAL_SPLITS, part="norms.npy"),
         images=collect(NEURAL_EXPORT, split=NEURAL_SPLITS, part="images.parquet"),
     output:
         ranking="results/{cohort}/neural/ranking.npz",
@@ -90,6 +225,7 @@ rule neural_prune:
     params:
         layers=lookup(dpath="neural/attention/layers", within=config),
         settings=lookup(dpath="neural/pruning", within=config),
+        texts=lookup(dpath="neural/texts", within=config),
     message:
         "Ranking the patches of {wildcards.cohort}"
     script:
@@ -100,7 +236,7 @@ rule neural_build_graphs:
     input:
         code=library("neural_build_graphs"),
         ranking="results/{cohort}/neural/ranking.npz",
-        report_graphs="results/{cohort}/reports/graphs.jsonl",
+        texts=collect(NEURAL_TEXT, text=NEURAL_TEXTS, form="jsonl"),
     output:
         graphs="results/{cohort}/neural/graphs.npz",
     log:
@@ -126,6 +262,7 @@ rule neural_train_gnn:
         graphs="results/{cohort}/neural/graphs.npz",
         features=collect(NEURAL_EXPORT, split=NEURAL_SPLITS, part="features.npy"),
         exported=collect(NEURAL_EXPORT, split=NEURAL_SPLITS, part="images.parquet"),
+        codecs=collect(NEURAL_CODEC, codec=NEURAL_CODECS, part="features", split=NEURAL_SPLITS),
     output:
         predictions="results/{cohort}/neural/predictions/seed_{seed}.parquet",
     log:
@@ -146,9 +283,36 @@ rule neural_train_gnn:
         "../scripts/neural_train_gnn.py"
 
 
+rule neural_write_asset:
+    input:
+        code=library("neural_write_asset"),
+        images=NEURAL_TABLES["images"],
+        index=NEURAL_TABLES["index"],
+        graphs="results/{cohort}/neural/graphs.npz",
+        report_graphs=f"results/{{cohort}}/neural/texts/{NEURAL_TEXTS[0]}.jsonl",
+        features=collect(NEURAL_EXPORT, split=NEURAL_SPLITS, part="features.npy"),
+        exported=collect(NEURAL_EXPORT, split=NEURAL_SPLITS, part="images.parquet"),
+    output:
+        asset="results/{cohort}/neural/assets/kept_{percent}.npz",
+    log:
+        "results/logs/{cohort}/neural_write_asset_{percent}.log",
+    benchmark:
+        "results/benchmarks/{cohort}/neural_write_asset_{percent}.tsv"
+    conda:
+        "../envs/graph.yaml"
+    params:
+        text=NEURAL_TEXTS[0],
+        simulated=is_simulated,
+    message:
+        "Writing the compressed asset of {wildcards.cohort}: {wildcards.percent} % of the patches"
+    script:
+        "../scripts/neural_write_asset.py"
+
+
 rule neural_evaluate:
     input:
         **NEURAL_TABLES,
+        **NEURAL_COMPARED,
         code=library("neural_evaluate"),
         predictions=collect(
             "results/{{cohort}}/neural/predictions/seed_{seed}.parquet", seed=config["neural"]["gnn"]["seeds"]
@@ -156,8 +320,9 @@ rule neural_evaluate:
         validation="results/{cohort}/neural/vlm/validation.parquet",
         graphs="results/{cohort}/neural/graphs.npz",
         features="results/{cohort}/neural/attention/test_features.npy",
-        attention=collect(NEURAL_EXPORT, split=["validate", "test"], part="attention.npy"),
+        attention=collect(NEURAL_EXPORT, split=["validate", "test"], part="attention.npz"),
         exported=collect(NEURAL_EXPORT, split=["validate", "test"], part="images.parquet"),
+        codecs=collect(NEURAL_CODEC, codec=NEURAL_CODECS, part="bytes", split="test"),
     output:
         metrics=report(
             "results/{cohort}/neural/metrics.csv",
@@ -166,6 +331,13 @@ rule neural_evaluate:
             labels={"cohort": "{cohort}", "shows": "AUC and average precision"},
         ),
         metrics_parquet="results/{cohort}/neural/metrics.parquet",
+        differences=report(
+            "results/{cohort}/neural/differences.csv",
+            caption="../workflow/report/neural_differences.rst",
+            category="neural",
+            labels={"cohort": "{cohort}", "shows": "paired differences from the whole image and other selectors"},
+        ),
+        differences_parquet="results/{cohort}/neural/differences.parquet",
         compression=report(
             "results/{cohort}/neural/compression.csv",
             caption="../workflow/report/neural_compression.rst",
@@ -187,6 +359,13 @@ rule neural_evaluate:
             labels={"cohort": "{cohort}", "shows": "AUC of the vision-language model's classifier"},
         ),
         classifier_parquet="results/{cohort}/neural/classifier.parquet",
+        report_quality=report(
+            "results/{cohort}/neural/report_quality.csv",
+            caption="../workflow/report/neural_report_quality.rst",
+            category="neural",
+            labels={"cohort": "{cohort}", "shows": "the model's reports against the radiologist's"},
+        ),
+        report_quality_parquet="results/{cohort}/neural/report_quality.parquet",
     log:
         "results/logs/{cohort}/neural_evaluate.log",
     benchmark:
@@ -195,6 +374,8 @@ rule neural_evaluate:
         "../envs/graph.yaml"
     params:
         settings=lookup(dpath="neural/evaluation", within=config),
+        texts=lookup(dpath="neural/texts/settings", within=config),
+        codecs=NEURAL_CODECS,
         layers=lookup(dpath="neural/attention/layers", within=config),
         simulated=is_simulated,
     message:
@@ -227,11 +408,37 @@ rule neural_plot_auc:
         "../scripts/neural_plot_auc.py"
 
 
+rule neural_plot_bytes:
+    input:
+        code=library("neural_plot_bytes"),
+        metrics="results/{cohort}/neural/metrics.parquet",
+        compression="results/{cohort}/neural/compression.parquet",
+    output:
+        png=report(
+            "results/{cohort}/neural/bytes_vs_auc.png",
+            caption="../workflow/report/neural_bytes.rst",
+            category="neural",
+            labels={"cohort": "{cohort}", "shows": "AUC against bytes per radiograph"},
+        ),
+        pdf="results/{cohort}/neural/bytes_vs_auc.pdf",
+    log:
+        "results/logs/{cohort}/neural_plot_bytes.log",
+    benchmark:
+        "results/benchmarks/{cohort}/neural_plot_bytes.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    message:
+        "Drawing AUC against bytes of {wildcards.cohort}"
+    script:
+        "../scripts/neural_plot_bytes.py"
+
+
 rule neural_plot_gallery:
     input:
         **NEURAL_TABLES,
+        **{name: file for name, file in NEURAL_COMPARED.items() if name == "generated_texts"},
         code=library("neural_plot_gallery"),
-        attention=collect(NEURAL_EXPORT, split=["validate", "test"], part="attention.npy"),
+        attention=collect(NEURAL_EXPORT, split=["validate", "test"], part="attention.npz"),
         exported=collect(NEURAL_EXPORT, split=["validate", "test"], part="images.parquet"),
     output:
         png=patient_picture(
@@ -249,6 +456,7 @@ rule neural_plot_gallery:
     params:
         layers=lookup(dpath="neural/attention/layers", within=config),
         shares=lookup(dpath="neural/gallery/percentiles", within=config),
+        texts=lookup(dpath="neural/texts/settings", within=config),
         pruning=lookup(dpath="neural/pruning", within=config),
         simulated=is_simulated,
     message:

@@ -1,6 +1,7 @@
 """Join kept patches and report graphs at their most central nodes, for every share at once.
 
-Needs: the ranking and the report graphs. Leaves: one file of flat arrays that holds all graphs.
+Needs: the rankings, and texts/{text}.jsonl (report graphs, one per image) of every text setting. Leaves: one file of
+flat arrays that holds all graphs.
 """
 
 from pathlib import Path
@@ -12,7 +13,7 @@ from cxrflow.neural.settings import GraphSettings, PruningSettings
 with script_run(snakemake):
     build_graphs(
         Path(snakemake.input.ranking),
-        Path(snakemake.input.report_graphs),
+        {Path(file).stem: Path(file) for file in snakemake.input.texts},
         Path(snakemake.output.graphs),
         GraphSettings.model_validate(snakemake.params.settings),
         PruningSettings.model_validate(snakemake.params.pruning),

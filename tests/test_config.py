@@ -125,6 +125,7 @@ def leaves(node, path):
 def test_every_key_is_read_by_some_rule(root):
     text = "".join(path.read_text() for path in (root / "rules").glob("*.smk"))
     looked_up = set(re.findall(r'lookup\(\s*(?:dpath=)?"([^"]+)"', text))
+    looked_up |= {"/".join(keys) for keys in re.findall(r'config\["(\w+)"\]\["(\w+)"\]', text)}
     plain = plain_config(parse_config(config()))
     for block in ("reports", "neural"):
         unread = [

@@ -16,6 +16,7 @@ IMPORTED_AS = {
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
     "torch_geometric": "torch-geometric",
+    "rouge_score": "rouge-score",
     "snakemake": "snakemake",
 }
 CONDA_NAMES = {"pytorch": "torch", "pytorch_geometric": "torch-geometric", "python-igraph": "igraph"}

@@ -5,17 +5,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
+from statsmodels.stats.multitest import multipletests
 
 from cxrflow.metrics import (
     auroc,
     average_precision,
     estimate,
+    holm,
     interval,
     mean_estimate,
     over_resamples,
     paired_difference,
     resample_weights,
     resampled_sums,
+    two_sided_p,
     weighted_mean,
 )
 
@@ -119,3 +122,22 @@ def test_equal_models_do_not_differ() -> None:
 def test_weighted_mean_leaves_unknown_values_out() -> None:
     np.testing.assert_allclose(weighted_mean([1.0, np.nan, 3.0], np.array([[1, 5, 1], [0, 1, 2]])), [2, 3])
     assert np.isnan(weighted_mean([np.nan])[0])
+
+
+def test_p_by_hand() -> None:
+    # Of nine resamples two are not above zero: 2 x (2 + 1) / (9 + 1).
+    assert two_sided_p(np.array([-1.0, 0, 1, 2, 3, 4, 5, 6, 7])) == pytest.approx(0.6)
+    assert two_sided_p(np.ones(99)) == pytest.approx(2 / 100)
+    assert two_sided_p(np.zeros(99)) == 1
+    assert two_sided_p(np.array([1.0, 1, np.nan])) == pytest.approx(2 / 3)
+    assert np.isnan(two_sided_p(np.array([1.0, np.nan, np.nan])))
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+@settings(max_examples=15, deadline=None)
+def test_holm_equals_statsmodels(p_values: list[float]) -> None:
+    np.testing.assert_allclose(holm(p_values), multipletests(p_values, method="holm")[1])
+
+
+def test_holm_leaves_what_has_no_p_out() -> None:
+    np.testing.assert_allclose(holm([0.04, np.nan, 0.01, 0.03]), [0.06, np.nan, 0.03, 0.06])

@@ -124,6 +124,28 @@ def paired_difference(metric: Metric, outcome: NDArray, first: NDArray, second: 
     return interval(value, change)
 
 
+def two_sided_p(resampled: Floats) -> float:
+    """Return the bootstrap p-value of "no difference": twice the share of resamples on the rarer side of zero.
+
+    The value itself counts as one more resample on either side (Davison and Hinkley), so that p is never 0 but at
+    least 2 / (resamples + 1). NaN where most resamples have no value, as in `interval`.
+    """
+    known = resampled[~np.isnan(resampled)]
+    if 2 * len(known) <= len(resampled):
+        return np.nan
+    rarer = min(np.count_nonzero(known <= 0), np.count_nonzero(known >= 0))
+    return min(1.0, 2 * (rarer + 1) / (len(known) + 1))
+
+
+def holm(p_values: ArrayLike) -> Floats:
+    """Return p-values adjusted for their number (Holm's step-down); NaN stays NaN and does not count."""
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p)[: np.count_nonzero(~np.isnan(p))]
+    adjusted = np.full(p.shape, np.nan)
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)))
+    return adjusted
+
+
 def _times_drawn(generator: np.random.Generator, resamples: int, count: int) -> NDArray[np.int64]:
     """Return (resamples, count): how often each of `count` patients is among as many draws with replacement."""
     draws = generator.integers(count, size=(resamples, count))

@@ -1,6 +1,5 @@
 """A made-up cohort: noise with a bright square or a dark bar, reports that name them, boxes around them."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,8 @@ import pytest
 from cxrflow.cohort.tables import write_manifest, write_reports, write_split
 from cxrflow.files import write_table
 from cxrflow.neural.cohort_files import CohortFiles
+from cxrflow.reports.extract import write_extraction
+from cxrflow.reports.settings import ExtractSettings
 
 LABELS = ["Lung Lesion", "Support Devices"]
 SIZE = 96
@@ -23,6 +24,7 @@ class MadeUp:
 
     files: CohortFiles
     graphs: Path
+    findings: Path
     root: Path
 
 
@@ -48,10 +50,9 @@ def make_cohort(root: Path, patients: int, seed: int = 0) -> MadeUp:
     np.save(root / "images.npy", images)
     index = manifest[["image_id", "height", "width"]].assign(row=np.arange(len(images)), source_bytes=9000)
     write_table(root / "images.parquet", index)
-    lines = [json.dumps(_graph(row)) for row in studies.to_dict("records")]
-    (root / "graphs.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    files = CohortFiles(*(root / name for name in _NAMES))
-    return MadeUp(files, root / "graphs.jsonl", root)
+    graphs, findings = root / "graphs.jsonl", root / "findings.parquet"
+    write_extraction(reports, findings, graphs, ExtractSettings())
+    return MadeUp(CohortFiles(*(root / name for name in _NAMES)), graphs, findings, root)
 
 
 _NAMES = ("manifest.parquet", "split.parquet", "reports.parquet", "images.npy", "images.parquet")
@@ -92,13 +93,3 @@ def _report(row: dict) -> str:
     lesion = "There is a nodule." if row["Lung Lesion"] else "No nodule is seen."
     device = "A catheter is in place." if row["Support Devices"] else "No catheter."
     return f"{lesion} {device} The heart is normal."
-
-
-def _graph(row: dict) -> dict[str, object]:
-    labels = ["OBS-DP" if row[label] else "OBS-DA" for label in LABELS]
-    entities = {
-        "1": {"tokens": "nodule", "label": labels[0], "start_ix": 3, "end_ix": 3, "relations": [["located_at", "3"]]},
-        "2": {"tokens": "catheter", "label": labels[1], "start_ix": 6, "end_ix": 6, "relations": []},
-        "3": {"tokens": "heart", "label": "ANAT-DP", "start_ix": 12, "end_ix": 12, "relations": []},
-    }
-    return {"study_id": row["study_id"], "text": _report(row), "entities": entities}

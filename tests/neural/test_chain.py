@@ -1,5 +1,6 @@
 """The whole chain on a made-up cohort: it learns, points, goes on after a kill, and repeats itself bit for bit."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,15 +9,23 @@ import pytest
 from PIL import Image
 
 from cxrflow.errors import UserError
+from cxrflow.neural.asset import load_asset
+from cxrflow.neural.asset_writing import AssetLabel, AssetSources, write_asset
 from cxrflow.neural.attention import ExportFiles, export_attention
+from cxrflow.neural.codec_export import CodecFiles, export_codec
 from cxrflow.neural.exports import Exports
-from cxrflow.neural.gallery import plot_gallery, typical_examples
+from cxrflow.neural.gallery import Looks, plot_gallery
+from cxrflow.neural.generation import generate_reports
 from cxrflow.neural.gnn_training import SPLITS, GraphFiles, train_gnn
-from cxrflow.neural.graphs import build_graphs
-from cxrflow.neural.pruning import rank_patches
+from cxrflow.neural.graphs import Graphs, build_graphs
+from cxrflow.neural.pruning import AttentionFiles, rank_patches
+from cxrflow.neural.report_quality import ReportFiles
 from cxrflow.neural.results import Measured, ResultFiles, write_results
-from cxrflow.neural.settings import NeuralSettings
+from cxrflow.neural.settings import NeuralSettings, codec_names
+from cxrflow.neural.texts import ReadFiles, TextFiles, write_texts
 from cxrflow.neural.vlm_training import VlmFiles, train_vlm
+from cxrflow.reports.extract import write_extraction
+from cxrflow.reports.settings import ExtractSettings
 
 LABELS = ["Lung Lesion", "Support Devices"]
 SETTINGS = NeuralSettings.model_validate(
@@ -47,30 +56,84 @@ def train(made_up, folder: Path) -> VlmFiles:  # type: ignore[no-untyped-def]
     return files
 
 
+TEXTS = list(SETTINGS.texts.settings)
+TABLES = ("metrics", "differences", "compression", "pointing", "classifier", "report_quality")
+
+
+def text_files(folder: Path) -> dict[str, TextFiles]:
+    return {text: TextFiles(folder / f"{text}.parquet", folder / f"{text}.jsonl") for text in TEXTS}
+
+
+def exports_of(folder: Path) -> dict[str, ExportFiles]:
+    parts = ("features.npy", "norms.npy", "attention.npz", "images.parquet")
+    return {split: ExportFiles(*(folder / f"{split}_{part}" for part in parts)) for split in SPLITS}
+
+
+def codec_files(folder: Path) -> dict[str, dict[str, CodecFiles]]:
+    return {
+        codec: {
+            split: CodecFiles(folder / f"{codec}_{split}.npy", folder / f"{codec}_{split}_b.npy") for split in SPLITS
+        }
+        for codec in codec_names(SETTINGS.codecs)
+    }
+
+
+def write_reports(made_up, folder: Path, vlm: VlmFiles) -> None:  # type: ignore[no-untyped-def]
+    """Let the model write reports, read them, and prepare all text settings."""
+    written = [folder / f"generated_{split}.parquet" for split in SPLITS]
+    for split, file in zip(SPLITS, written, strict=True):
+        read = (made_up.files, vlm.weights, vlm.tokenizer, split, file)
+        generate_reports(*read, SETTINGS.data, SETTINGS.vlm, SETTINGS.texts, threads=1)
+    generated = ReadFiles(folder / "generated_graphs.jsonl", folder / "generated_findings.parquet")
+    texts = pd.concat([pd.read_parquet(file) for file in written])[["study_id", "text"]]
+    write_extraction(texts, generated.findings, generated.graphs, ExtractSettings())
+    reference = ReadFiles(made_up.graphs, made_up.findings)
+    write_texts(made_up.files.samples([], "zero"), text_files(folder), reference, LABELS, written, generated)
+
+
 def run_chain(made_up, folder: Path) -> Path:  # type: ignore[no-untyped-def]
-    vlm, exported = train(made_up, folder), {}
+    vlm, exported, codecs = train(made_up, folder), exports_of(folder), codec_files(folder)
+    write_reports(made_up, folder, vlm)
     for split in SPLITS:
-        exported[split] = ExportFiles(
-            folder / f"{split}_f.npy", folder / f"{split}_a.npy", folder / f"{split}_i.parquet"
-        )
-        settings = (SETTINGS.data, SETTINGS.vlm, SETTINGS.attention)
-        export_attention(made_up.files, vlm.weights, vlm.tokenizer, split, exported[split], *settings, threads=1)
-    attention, images = ([getattr(exported[s], name) for s in SPLITS] for name in ("attention", "images"))
-    rank_patches(attention, images, folder / "ranking.npz", folder / "kept.csv", "last", SETTINGS.pruning)
-    build_graphs(folder / "ranking.npz", made_up.graphs, folder / "graphs.npz", SETTINGS.graphs, SETTINGS.pruning)
-    inputs = GraphFiles(
+        read = (made_up.files, vlm.weights, vlm.tokenizer, text_files(folder), split, exported[split])
+        export_attention(*read, SETTINGS.data, SETTINGS.vlm, SETTINGS.attention, threads=1)
+        for codec, files in codecs.items():
+            place = (made_up.files, vlm.weights, split, codec, files[split])
+            export_codec(*place, SETTINGS.data, SETTINGS.vlm, batch_size=32, threads=1)
+    every = [[getattr(exported[split], name) for split in SPLITS] for name in ("attention", "norms", "images")]
+    ranking, graphs = folder / "ranking.npz", folder / "graphs.npz"
+    rank_patches(AttentionFiles(*every), ranking, folder / "kept.csv", "last", SETTINGS.pruning, SETTINGS.texts)
+    report_graphs = {text: files.graphs for text, files in text_files(folder).items()}
+    build_graphs(ranking, report_graphs, graphs, SETTINGS.graphs, SETTINGS.pruning)
+    train_gnn(made_up.files, graph_files(folder), folder / "seed_0.parquet", SETTINGS.gnn, "zero", seed=0, threads=1)
+    findings = {"generated": folder / "generated_findings.parquet", "reference": made_up.findings}
+    compared = [
+        ReportFiles(folder / f"{writer}.parquet", folder / f"{writer}.jsonl", file) for writer, file in findings.items()
+    ]
+    measured = Measured(
+        [folder / "seed_0.parquet"],
+        graphs,
+        exported["test"].features,
+        {codec: files["test"].sizes for codec, files in codecs.items()},
+        vlm.validation,
+        Exports(every[0][1:], every[2][1:]),
+        "last",
+        TEXTS,
+        *compared,
+    )
+    outputs = ResultFiles(*(folder / f"{name}.csv" for name in TABLES))
+    write_results(outputs, measured, made_up.files, "made-up", True, SETTINGS.evaluation)
+    return folder
+
+
+def graph_files(folder: Path) -> GraphFiles:
+    exported, codecs = exports_of(folder), codec_files(folder)
+    return GraphFiles(
         folder / "graphs.npz",
         {split: exported[split].features for split in SPLITS},
         {split: exported[split].images for split in SPLITS},
+        {codec: {split: files[split].features for split in SPLITS} for codec, files in codecs.items()},
     )
-    train_gnn(made_up.files, inputs, folder / "seed_0.parquet", SETTINGS.gnn, "zero", seed=0, threads=1)
-    exports = Exports(attention[1:], images[1:])
-    outputs = ResultFiles(*(folder / f"{name}.csv" for name in ("metrics", "compression", "pointing", "classifier")))
-    measured = Measured(
-        [folder / "seed_0.parquet"], folder / "graphs.npz", exported["test"].features, exports, vlm.validation
-    )
-    write_results(outputs, measured, made_up.files, "last", "made-up", True, SETTINGS.evaluation)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -88,28 +151,34 @@ def test_the_model_learns_and_leaves_no_resume_state(chain: Path) -> None:
 
 
 def test_exported_attention_sums_to_one_per_layer(chain: Path) -> None:
-    attention = np.load(chain / "test_a.npy")
-    assert attention.shape == (24, 2, 144)
-    assert attention.dtype == np.float32
-    np.testing.assert_allclose(attention.sum(axis=2), 1, atol=1e-4)
-    assert np.load(chain / "test_f.npy").dtype == np.float16
+    with np.load(chain / "test_attention.npz") as by_text:
+        assert sorted(by_text.files) == sorted(TEXTS)
+        for text in TEXTS:
+            assert by_text[text].shape == (24, 2, 144)
+            assert by_text[text].dtype == np.float32
+            np.testing.assert_allclose(by_text[text].sum(axis=2), 1, atol=1e-4)
+    assert np.load(chain / "test_features.npy").dtype == np.float16
 
 
 def test_predictions_are_of_the_test_split_once_per_variant(chain: Path) -> None:
     table = pd.read_parquet(chain / "seed_0.parquet")
-    keys = ["image_id", "target", "kept_percent", "input", "selector"]
-    assert not table.duplicated(keys).any()
+    variant = ["input", "selector", "text", "kept_percent", "labels"]
+    assert not table.duplicated(["image_id", "target", *variant]).any()
     assert table["image_id"].nunique() == 24
-    assert table.groupby(["input", "selector", "kept_percent"]).ngroups == 2 * (2 * 2 + 1) + 1
+    # Two pruned shares, three blind selectors, three texts, four codecs.
+    images, texts, fused, controls = 3 * 2 + 1 + 4 + 3 * 2, 3, 3 * (2 + 1), 3 * 2
+    assert table.groupby(variant).ngroups == images + texts + fused + controls
     assert table["probability"].between(0, 1).all()
 
 
 def test_result_tables_have_the_columns_that_others_read(chain: Path) -> None:
     common = {"cohort", "simulated", "n_patients", "metric", "value", "low", "high"}
     wanted = {
-        "metrics": {"target", "input", "text", "selector", "kept_percent", "n_seeds"},
-        "compression": {"kept_percent", "quantity"},
-        "pointing": {"finding", "selector", "chance"},
+        "metrics": {"target", "input", "text", "selector", "kept_percent", "labels", "n_seeds"},
+        "differences": {"target", "input", "text", "selector", "kept_percent", "against", "p", "p_holm", "n_seeds"},
+        "compression": {"kept_percent", "quantity", "encoding"},
+        "pointing": {"finding", "selector", "text", "chance"},
+        "report_quality": {"writer"},
     }
     for name, columns in wanted.items():
         table = pd.read_csv(chain / f"{name}.csv")
@@ -121,7 +190,7 @@ def test_result_tables_have_the_columns_that_others_read(chain: Path) -> None:
 
 def test_a_second_run_is_bit_identical(chain: Path, made_up, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     again = run_chain(made_up, tmp_path)
-    for name in ("history", "classifier", "metrics", "compression", "pointing"):
+    for name in ("history", *TABLES):
         assert (again / f"{name}.csv").read_bytes() == (chain / f"{name}.csv").read_bytes()
     assert (again / "model.safetensors").read_bytes() == (chain / "model.safetensors").read_bytes()
 
@@ -153,19 +222,32 @@ def test_a_killed_training_goes_on_to_the_same_weights(
 
 
 def test_features_of_another_run_are_refused(chain: Path, made_up, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    swapped = {"train": "train", "validate": "test", "test": "validate"}
-    inputs = GraphFiles(
-        chain / "graphs.npz",
-        {split: chain / f"{other}_f.npy" for split, other in swapped.items()},
-        {split: chain / f"{other}_i.parquet" for split, other in swapped.items()},
+    inputs, swapped = graph_files(chain), {"train": "train", "validate": "test", "test": "validate"}
+    inputs = replace(
+        inputs,
+        features={split: inputs.features[other] for split, other in swapped.items()},
+        images={split: inputs.images[other] for split, other in swapped.items()},
     )
     with pytest.raises(UserError, match="different images"):
         train_gnn(made_up.files, inputs, tmp_path / "p.parquet", SETTINGS.gnn, "zero", seed=0, threads=1)
 
 
 def test_the_gallery_shows_each_finding(chain: Path, made_up, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    exports = Exports([chain / "test_a.npy"], [chain / "test_i.parquet"])
-    samples, scores = exports.read(made_up.files, "last")
-    assert set(typical_examples(samples, scores)) == set(LABELS)
-    plot_gallery(samples, scores, made_up.files.store(), (2.3, 25), SETTINGS.pruning, True, tmp_path / "gallery.png")
+    exported = exports_of(chain)["test"]
+    exports = Exports([exported.attention], [exported.images])
+    looks = Looks.read(exports, made_up.files, "last", TEXTS, chain / "generated.parquet")
+    plot_gallery(looks, made_up.files.store(), (2.3, 25), SETTINGS.pruning, True, tmp_path / "gallery.png")
     assert Image.open(tmp_path / "gallery.png").width > 800
+
+
+def test_the_asset_holds_what_the_classifier_reads(chain: Path, made_up, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    exported, graphs = exports_of(chain), Graphs.load(chain / "graphs.npz")
+    sources = AssetSources(
+        chain / "masked.jsonl", [one.features for one in exported.values()], [one.images for one in exported.values()]
+    )
+    label = AssetLabel("made-up", True, "masked", 2.3)
+    write_asset(graphs, made_up.files.store(), sources, label, tmp_path / "kept.npz")
+    asset = load_asset(tmp_path / "kept.npz")
+    assert set(asset.image_id) == set(graphs.image_id)
+    order = graphs.orders["attention_masked"][:, :4]
+    assert np.array_equal(np.sort(asset.patches, axis=1), np.sort(order, axis=1))

@@ -1,21 +1,21 @@
-"""Metrics, compression, pointing and figures say what they measure, on whom, and how surely."""
+"""Metrics say what they measure, on whom, and how surely; every table is written."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from tests.neural.conftest import MadeUp
 
-from cxrflow.cohort.store import ImageStore
-from cxrflow.neural.compression import compression_table, report_bytes
 from cxrflow.neural.evaluation import evaluate_predictions
-from cxrflow.neural.figures import auc_caption, plot_auc
-from cxrflow.neural.gallery import pruned_image, typical_examples
-from cxrflow.neural.graphs import Graphs
-from cxrflow.neural.pointing import box_cover, pointing_table
-from cxrflow.neural.report_graphs import ReportGraphs
-from cxrflow.neural.settings import EvaluationSettings
+from cxrflow.neural.exports import Exports
+from cxrflow.neural.graphs import build_graphs
+from cxrflow.neural.pruning import random_order
+from cxrflow.neural.report_quality import ReportFiles
+from cxrflow.neural.results import Measured, ResultFiles, write_results
+from cxrflow.neural.settings import EvaluationSettings, GraphSettings, PruningSettings
 
 QUICK = EvaluationSettings(resamples=200)
 
@@ -27,7 +27,7 @@ def predictions(folder: Path, seed: int, informative: bool) -> Path:
         y = image % 2
         score = 0.5 + 0.4 * (y - 0.5) if informative else rng.random()
         common = {"image_id": f"i{image:02d}", "patient_id": f"p{image // 4}", "input": "image", "seed": seed}
-        common |= {"kept_percent": 2.3, "selector": "attention", "text": "reference"}
+        common |= {"kept_percent": 2.3, "selector": "attention", "text": "reference", "labels": "true"}
         rows.append({**common, "target": "Edema", "y": y, "probability": score})
         rows.append({**common, "target": "Fracture", "y": 0, "probability": score})
     pd.DataFrame(rows).sample(frac=1, random_state=seed).to_parquet(folder / f"{seed}.parquet")
@@ -68,87 +68,76 @@ def test_the_order_of_files_and_rows_changes_nothing(tmp_path: Path) -> None:
     )
 
 
-def test_box_cover_counts_the_union_in_source_pixels() -> None:
-    left_half = {"x": 0, "y": 0, "w": 50, "h": 200}
-    cover = box_cover([left_half, left_half], height=200, width=100).reshape(12, 12)
-    assert (cover[:, :6] == 1).all()
-    assert (cover[:, 6:] == 0).all()
-    quarter = box_cover([{"x": 0, "y": 0, "w": 5, "h": 5}], height=120, width=120)
-    assert quarter[0] == pytest.approx(0.25)
-    assert quarter.sum() == pytest.approx(0.25)
-    outside = box_cover([{"x": -50, "y": 100, "w": 500, "h": 500}], height=120, width=120)
-    assert outside.sum() == pytest.approx(24)
+class Named:
+    """A rule's input with these names."""
+
+    def __init__(self, **files: str) -> None:
+        self.__dict__ |= files
 
 
-def boxed(count: int) -> pd.DataFrame:
-    box = {"label": "Edema", "x": 0.0, "y": 0.0, "w": 10.0, "h": 10.0}  # exactly patch 0
-    names = [f"{number}" for number in range(count)]
-    table = pd.DataFrame({"image_id": names, "patient_id": names, "height": 120, "width": 120})
-    return table.assign(boxes=[[box] if number else None for number in range(count)])
+def test_report_files_are_there_as_a_whole_or_not_at_all() -> None:
+    files = {"generated_texts": "t", "generated_graphs": "g", "generated_findings": "f"}
+    assert ReportFiles.of(Named(**files), "generated") == ReportFiles(Path("t"), Path("g"), Path("f"))
+    assert ReportFiles.of(Named(**files), "reference") is None
 
 
-def test_attention_on_the_box_beats_chance_and_kept_patches_are_in_it() -> None:
-    scores = np.full((6, 144), 0.5 / 143, dtype=np.float32)
-    scores[:, 0] = 0.5
-    orders = {"attention": np.tile(np.arange(144, dtype=np.uint8), (6, 1))}
-    table = pointing_table(boxed(6), scores, orders, [(2.3, 4), (100.0, 144)], {"cohort": "c"}, QUICK)
-    value = table.set_index(["metric", "kept_percent"])["value"]
-    assert value[("mass_in_box", np.nan)] == pytest.approx(0.5)
-    assert value[("mass_minus_chance", np.nan)] == pytest.approx(0.5 - 1 / 144)
-    assert value[("mass_minus_prior", np.nan)] == pytest.approx(0, abs=1e-6)
-    assert value[("kept_in_box", 2.3)] == pytest.approx(1 / 4)
-    assert value[("kept_minus_chance", 100.0)] == pytest.approx(0)
-    assert set(table["n"]) == {5}
-    assert table["chance"].iloc[0] == pytest.approx(1 / 144)
+def write_inputs(made_up: MadeUp, folder: Path) -> Measured:
+    """Write what the evaluation reads of the made-up cohort, as the rules before it would."""
+    samples, texts = made_up.files.samples([], "zero"), ("reference", "generated")
+    ids, test = samples["image_id"].tolist(), (samples["split"] == "test").to_numpy()
+    graph = json.loads(made_up.graphs.read_text().splitlines()[0])
+    (folder / "graphs.jsonl").write_text("".join(json.dumps({**graph, "study_id": image}) + "\n" for image in ids))
+    samples[["image_id", "text"]].to_parquet(folder / "texts.parquet")
+    found = pd.DataFrame({"study_id": [*ids, *samples["study_id"]], "finding": "nodule", "status": "present"})
+    found.to_parquet(folder / "findings.parquet")
+    orders = {
+        f"order_{key}": random_order(len(ids), 0) for key in ("random", "attention_reference", "attention_generated")
+    }
+    keys = {name: samples[name].to_numpy(dtype=str) for name in ("image_id", "patient_id", "study_id", "split")}
+    np.savez(folder / "ranking.npz", **keys, **orders)
+    pruning = PruningSettings(percentiles=(2.3, 100.0))
+    graphs = dict.fromkeys(texts, folder / "graphs.jsonl")
+    build_graphs(folder / "ranking.npz", graphs, folder / "graphs.npz", GraphSettings(), pruning)
+    np.save(folder / "features.npy", np.zeros((test.sum(), 144, 4), np.float16))
+    np.save(folder / "bytes.npy", np.full(test.sum(), 300))
+    samples.loc[test, ["image_id", "patient_id", "study_id", "split"]].to_parquet(folder / "images.parquet")
+    np.savez(folder / "attention.npz", **dict.fromkeys(texts, np.full((test.sum(), 1, 144), 1 / 144, np.float32)))
+    known = samples.loc[test, ["image_id", "patient_id"]].assign(target="Edema", y=np.arange(test.sum()) % 2)
+    known.assign(logit=0.0).to_parquet(folder / "validation.parquet")
+    variants = [("image", "attention", text, 2.3) for text in texts] + [("image", "all", "none", 100.0)]
+    rows = [
+        known.assign(**dict(zip(["input", "selector", "text", "kept_percent"], kind, strict=True))) for kind in variants
+    ]
+    pd.concat(rows).assign(labels="true", seed=0, probability=0.5).to_parquet(folder / "seed_0.parquet")
+    reports = ReportFiles(*(folder / name for name in ("texts.parquet", "graphs.jsonl", "findings.parquet")))
+    return Measured(
+        [folder / "seed_0.parquet"], folder / "graphs.npz", folder / "features.npy", {"jpeg_10": folder / "bytes.npy"},
+        folder / "validation.parquet", Exports([folder / "attention.npz"], [folder / "images.parquet"]), "last", texts,
+        reports, reports,
+    )  # fmt: skip
 
 
-def test_without_boxes_the_table_is_empty_with_its_columns() -> None:
-    samples = boxed(1)
-    table = pointing_table(samples, np.ones((1, 144), np.float32), {}, [], {"cohort": "c"}, QUICK)
-    assert table.empty
-    assert {"finding", "selector", "metric", "value", "low", "high", "chance"} <= set(table.columns)
-    assert typical_examples(samples, np.ones((1, 144), np.float32)) == {}
-
-
-def test_compression_by_hand(tmp_path: Path) -> None:
-    reports = ReportGraphs(
-        nodes=np.zeros(3, np.int32),
-        node_offsets=np.array([0, 3, 3]),
-        edges=np.zeros((1, 2), np.int32),
-        edge_offsets=np.array([0, 1, 1]),
-        hubs=np.array([0, -1], np.int32),
-        vectors=np.zeros((1, 5), np.float32),
-    )
-    ids = np.array(["a", "b"])
-    kept = {"percentiles": np.array([2.3, 100]), "kept": np.array([4, 144])}
-    graphs = Graphs(ids, ids, np.array(["test", "test"]), **kept, orders={}, hubs={}, reports=reports)
-    assert report_bytes(graphs).tolist() == [3 * 4 + 8 + 4, 4]
-    np.save(tmp_path / "features.npy", np.zeros((2, 144, 10), np.float16))
-    index = pd.DataFrame({"image_id": ids, "row": [0, 1], "height": 48, "width": 48, "source_bytes": [1000, 2000]})
-    store = ImageStore(np.zeros((2, 48, 48), np.uint8), index)
-    table = compression_table(graphs, tmp_path / "features.npy", store, "c", True, QUICK)
-    value = table.set_index(["kept_percent", "quantity"])["value"]
-    assert value[(2.3, "patches")] == pytest.approx(4 / 144)
-    record = 4 * (2 * 10 + 1)
-    assert value[(2.3, "bytes_vs_jpeg")] == pytest.approx(((record + 24) / 1000 + (record + 4) / 2000) / 2)
-    assert value[(100.0, "pixels")] == 1
-
-
-def test_pruned_image_shows_kept_patches_only() -> None:
-    image = np.full((24, 24), 9, np.uint8)
-    shown = pruned_image(image, np.array([0, 143], np.uint8))
-    assert (shown[:2, :2] == 9).all()
-    assert (shown[-2:, -2:] == 9).all()
-    assert shown.sum() == 9 * 8
-
-
-def test_the_figure_says_patients_seeds_interval_and_text(tmp_path: Path) -> None:
-    table = evaluate_predictions([predictions(tmp_path, 0, False)], "c", True, QUICK)
-    caption = auc_caption(table)
-    assert "10 patients" in caption
-    assert "1 seed" in caption
-    assert "95 %" in caption
-    assert "reference report" in caption
-    plot_auc(table, [tmp_path / "figure.png", tmp_path / "figure.pdf"])
-    assert Image.open(tmp_path / "figure.png").width > 300
-    assert (tmp_path / "figure.pdf").stat().st_size > 1000
+def test_every_table_is_written_with_the_columns_that_others_read(made_up: MadeUp, tmp_path: Path) -> None:
+    stable = {
+        "metrics": {"target", "input", "text", "selector", "kept_percent", "labels"},
+        "differences": {"target", "input", "text", "selector", "kept_percent", "against"},
+        "compression": {"kept_percent", "quantity"},
+        "pointing": {"finding", "selector", "text", "chance"},
+        "classifier": {"target"},
+        "report_quality": {"writer", "n"},
+    }
+    measured, made = write_inputs(made_up, tmp_path), [tmp_path / "made" / f"{name}.csv" for name in stable]
+    write_results(ResultFiles(*made), measured, made_up.files, "c", True, QUICK)
+    tables = {file.stem: pd.read_csv(file) for file in made}
+    for name, columns in stable.items():
+        common = {"cohort", "simulated", "n_patients", "metric", "value", "low", "high"}
+        assert columns | common <= set(tables[name].columns), name
+        assert len(tables[name])
+        assert len(pd.read_parquet(tmp_path / "made" / f"{name}.parquet")) == len(tables[name])
+    assert set(tables["pointing"]["text"]) == {"reference", "generated", "none"}
+    quality = tables["report_quality"].set_index(["writer", "metric"])["value"]
+    assert quality["model", "bleu_4"] == pytest.approx(1)  # the made-up model writes the reference word by word
+    assert quality["other_patient", "bleu_4"] < 1
+    silent = replace(measured, generated=None, reference=None)
+    write_results(ResultFiles(*made), silent, made_up.files, "c", True, QUICK)
+    assert pd.read_parquet(tmp_path / "made" / "report_quality.parquet").empty

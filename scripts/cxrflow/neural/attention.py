@@ -1,19 +1,25 @@
-"""Exports patch features and the attention that a report pays to each patch: one forward pass per radiograph, ever."""
+"""Exports patch features and the attention that reports pay to each patch: the encoder once, the decoder per text."""
 
 import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch import Tensor
 
 from cxrflow.files import atomic_path, write_table
+from cxrflow.neural.alignment import read_entity_characters
 from cxrflow.neural.cohort_files import CohortFiles
-from cxrflow.neural.dataset import RadiographReports, pair
+from cxrflow.neural.dataset import image_batches, split_samples
 from cxrflow.neural.settings import PATCHES, AttentionSettings, DataSettings, VlmSettings
-from cxrflow.neural.tokenizer import END_ID, PAD_ID, load_tokenizer
-from cxrflow.neural.vlm import VisionLanguageModel, load_weights
+from cxrflow.neural.texts import TextFiles, read_texts
+from cxrflow.neural.tokenizer import END_ID, PAD_ID, covering, encode, load_tokenizer, trimmed
+from cxrflow.neural.vlm import VisionLanguageModel, load_model
 from cxrflow.training import prepare_torch, this_device
 
 logger = logging.getLogger(__name__)
@@ -21,17 +27,45 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ExportFiles:
-    """The export of one split: features (N, 144, d) float16, attention (N, layers, 144) float32, and whose they are."""
+    """The export of one split of N images.
+
+    features (N, 144, d) float16 and their norms (N, 144) float32 do not depend on any text; attention (npz) has one
+    array (N, layers, 144) float32 per text setting; images tells whose they are.
+    """
 
     features: Path
+    norms: Path
     attention: Path
     images: Path
+
+
+@dataclass(frozen=True)
+class Guide:
+    """One text setting: a report per image, and which of its characters count (None: all)."""
+
+    texts: Sequence[str]
+    marked: Sequence[NDArray[np.bool_]] | None = None
+
+    @classmethod
+    def read(cls, files: TextFiles, images: Sequence[str], which: str) -> "Guide":
+        """Read the reports of `images`; with `entities` their graphs say which characters count."""
+        texts = read_texts(files, images)
+        return cls(texts, read_entity_characters(files.graphs, images, texts) if which == "entities" else None)
+
+    def tokens(self, words: Tokenizer, part: slice, length: int, which: str) -> tuple[Tensor, Tensor]:
+        """Return the tokens (B, T) of a part of the reports, and which of them count (B, T)."""
+        tokens = trimmed(encode(words, self.texts[part], length))
+        entities = None
+        if self.marked is not None:
+            entities = covering(words, self.texts[part], self.marked[part], length)[:, : tokens.shape[1]]
+        return tokens, chosen_tokens(tokens, which, entities)
 
 
 def export_attention(
     cohort: CohortFiles,
     weights: Path,
     tokenizer: Path,
+    texts: Mapping[str, TextFiles],
     split: str,
     outputs: ExportFiles,
     data: DataSettings,
@@ -39,58 +73,71 @@ def export_attention(
     attention: AttentionSettings,
     threads: int,
 ) -> None:
-    """Run the trained model over one split, teacher-forced with the reference reports, and write its attention."""
+    """Run the trained model over one split, teacher-forced with the reports of each text setting."""
     prepare_torch(threads, settings.seed)
     words = load_tokenizer(tokenizer)
-    samples = cohort.samples(list(data.labels), data.uncertain)
-    samples = samples[samples["split"] == split]
-    pairs = pair(cohort.store(), samples, list(data.labels), words, settings.decoder.max_text_length)
-    model = VisionLanguageModel(settings, data.image_size, len(data.labels), words.get_vocab_size())
-    load_weights(model, weights)
-    _write_arrays(model.to(this_device()).eval(), pairs, outputs, attention)
+    samples = split_samples(cohort, split)
+    guides = {name: Guide.read(files, samples["image_id"].tolist(), attention.tokens) for name, files in texts.items()}
+    model = load_model(weights, data, settings, words.get_vocab_size())
+    length = settings.decoder.max_text_length
+    shape = (len(samples), model.layers, PATCHES)
+    scores = {name: np.empty(shape, dtype=np.float32) for name in guides}
+    norms = np.empty((len(samples), PATCHES), dtype=np.float32)
+    with _feature_file(outputs.features, (len(samples), PATCHES, model.encoder.width)) as features:
+        for part, images in image_batches(cohort.store(), samples, attention.batch_size):
+            patches = encode_images(model, images)
+            features[part], norms[part] = patches.half().cpu().numpy(), patches.float().norm(dim=2).cpu().numpy()
+            for name, guide in guides.items():
+                scores[name][part] = attend(model, patches, *guide.tokens(words, part, length, attention.tokens))
+    with atomic_path(outputs.norms) as temporary:
+        np.save(temporary, norms)
+    with atomic_path(outputs.attention) as temporary, temporary.open("wb") as stream:
+        np.savez(stream, **scores)
     write_table(outputs.images, samples[["image_id", "patient_id", "study_id", "split"]])
-    logger.info("%s: attention of %d radiographs", split, len(pairs))
+    logger.info("%s: attention of %d radiographs to %s texts", split, len(samples), ", ".join(guides))
 
 
-def _write_arrays(
-    model: VisionLanguageModel, pairs: RadiographReports, outputs: ExportFiles, settings: AttentionSettings
-) -> None:
-    shape = (len(pairs), PATCHES, model.encoder.width)
-    attention, start = [], 0
-    with atomic_path(outputs.features) as temporary:
+@contextmanager
+def _feature_file(target: Path, shape: tuple[int, ...]) -> Iterator[NDArray[np.float16]]:
+    with atomic_path(target) as temporary:
         features = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
-        for batch in pairs.in_order(settings.batch_size):
-            patches, scores = attend(model, batch["images"], batch["tokens"], settings.tokens)
-            features[start : start + len(patches)] = patches
-            attention.append(scores)
-            start += len(patches)
+        yield features
         features.flush()
-    with atomic_path(outputs.attention) as temporary:
-        np.save(temporary, np.concatenate(attention))
 
 
 @torch.no_grad()
-def attend(model: nn.Module, images: Tensor, tokens: Tensor, which: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return patch features (B, 144, d) float16 and attention (B, layers, 144) float32 of a batch."""
-    device = this_device()
-    output = model(images.to(device), tokens.to(device), attentions=True)
-    chosen = chosen_tokens(tokens, which).to(device)
-    if not output.cross_attentions:
+def encode_images(model: VisionLanguageModel, images: Tensor) -> Tensor:
+    """Return the patch features (B, 144, d) of images (B, 1, S, S) in 0..1; no text has a part in them."""
+    return model.encoder(images.to(this_device()))
+
+
+@torch.no_grad()
+def attend(model: VisionLanguageModel, patches: Tensor, tokens: Tensor, chosen: Tensor) -> NDArray[np.float32]:
+    """Return the attention (B, layers, 144) that the chosen ones (B, T) of a report's tokens (B, T) pay to patches."""
+    layers = model.cross_attentions(patches, tokens.to(patches.device))
+    if not layers:
         raise RuntimeError("the decoder gave no cross-attentions: it must run with attn_implementation='eager'")
-    scores = torch.stack([patch_attention(layer, chosen) for layer in output.cross_attentions], dim=1)
-    return output.patches.half().cpu().numpy(), scores.cpu().numpy()
+    counted = chosen.to(patches.device)
+    return torch.stack([patch_attention(layer, counted) for layer in layers], dim=1).cpu().numpy()
 
 
-def chosen_tokens(tokens: Tensor, which: str) -> Tensor:
-    """Return a mask (B, T): every token but padding (`all`), or without the end of text too (`content`).
+def chosen_tokens(tokens: Tensor, which: str, entities: Tensor | None = None) -> Tensor:
+    """Return a mask (B, T) of the tokens that count: every one but padding (`all`), without the end of text too
+    (`content`), or those of them that `entities` (B, T) marks (`entities`).
 
-    A report without content keeps its end of text, so that every radiograph has a score.
+    A report without any entity counts with its content, one without content with its end of text, so that every
+    radiograph has a score.
     """
     real = tokens != PAD_ID
     if which == "all":
         return real
-    content = real & (tokens != END_ID)
-    return torch.where(content.any(dim=1, keepdim=True), content, real)
+    content = _or_else(real & (tokens != END_ID), real)
+    return content if entities is None else _or_else(content & entities, content)
+
+
+def _or_else(wanted: Tensor, other: Tensor) -> Tensor:
+    """Return the rows of `wanted`; where one is empty, that of `other`."""
+    return torch.where(wanted.any(dim=1, keepdim=True), wanted, other)
 
 
 def patch_attention(cross_attention: Tensor, chosen: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 from cxrflow.cohort.store import ImageStore
 from cxrflow.errors import UserError
 from cxrflow.neural.augment import augment
+from cxrflow.neural.cohort_files import CohortFiles
 from cxrflow.neural.tokenizer import encode, trimmed
 
 
@@ -73,15 +74,34 @@ def read_images(images: np.ndarray, rows: np.ndarray) -> Tensor:
     return torch.from_numpy(np.stack([images[row] for row in rows])).unsqueeze(1).float() / 255
 
 
-def pair(
-    store: ImageStore, samples: pd.DataFrame, labels: list[str], tokenizer: Tokenizer, max_length: int
-) -> RadiographReports:
-    """Return the images of `samples` (as from `load_samples`) with their tokens and findings."""
+def image_batches(store: ImageStore, samples: pd.DataFrame, size: int) -> Iterator[tuple[slice, Tensor]]:
+    """Yield the images of `samples` (B, 1, S, S) float32 in 0..1, in order, each batch with its rows of `samples`."""
+    rows = store.rows(samples["image_id"])
+    for start in range(0, len(rows), size):
+        part = slice(start, min(start + size, len(rows)))
+        yield part, read_images(store.images, rows[part])
+
+
+def split_samples(cohort: CohortFiles, split: str) -> pd.DataFrame:
+    """Return the images of one split that have a report, without labels; a split without any is an error."""
+    samples = cohort.samples([], "zero")
+    return not_empty(samples[samples["split"] == split].reset_index(drop=True))
+
+
+def not_empty(samples: pd.DataFrame) -> pd.DataFrame:
+    """Return `samples`; raise UserError where there are none."""
     if samples.empty:
         raise UserError(
             "A split has no image with a report.",
             "Every split needs images: compare cohort/split.parquet with the store's index.",
         )
-    tokens = encode(tokenizer, samples["text"].tolist(), max_length)
+    return samples
+
+
+def pair(
+    store: ImageStore, samples: pd.DataFrame, labels: list[str], tokenizer: Tokenizer, max_length: int
+) -> RadiographReports:
+    """Return the images of `samples` (as from `load_samples`) with their tokens and findings."""
+    tokens = encode(tokenizer, not_empty(samples)["text"].tolist(), max_length)
     findings = torch.from_numpy(samples[labels].to_numpy(dtype=np.float32, copy=True))
     return RadiographReports(store.images, store.rows(samples["image_id"]), tokens, findings)

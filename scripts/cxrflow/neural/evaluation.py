@@ -1,15 +1,50 @@
 """Results of the graph classifiers and of the vision-language model's own one, with patient-level intervals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from cxrflow.metrics import Metric, auroc, average_precision, estimate, mean_estimate, resample_weights
+from cxrflow.metrics import (
+    Metric,
+    auroc,
+    average_precision,
+    estimate,
+    holm,
+    interval,
+    over_resamples,
+    resample_weights,
+    two_sided_p,
+)
 from cxrflow.neural.settings import EvaluationSettings
+from cxrflow.neural.variants import BLIND, NO_TEXT, WHOLE
 
 METRICS: dict[str, Metric] = {"auroc": auroc, "auprc": average_precision}
-VARIANT = ["target", "input", "text", "selector", "kept_percent"]
+VARIANT = ["target", "input", "text", "selector", "kept_percent", "labels"]
+
+
+class Key(NamedTuple):
+    """What a row of the results is about."""
+
+    target: str
+    input: str
+    text: str
+    selector: str
+    kept_percent: float
+    labels: str
+
+
+class Scored(NamedTuple):
+    """One variant: whose images (places, seed by seed), how many patients and positives, and for each metric the mean
+    over seeds of its value and of its resamples (R,)."""
+
+    images: dict[int, NDArray[np.int64]]
+    n_patients: int
+    n_positive: int
+    measured: dict[str, tuple[float, NDArray[np.float64]]]
 
 
 def evaluate_predictions(
@@ -21,28 +56,106 @@ def evaluate_predictions(
     `low` and `high` are the 95 % interval of that mean over resamples of patients. A target with one outcome among
     the test patients has no value.
     """
+    rows = []
+    for key, scored in scored_variants(predictions, settings):
+        about = {"cohort": cohort, "simulated": simulated, "n_patients": scored.n_patients}
+        about |= {"n_seeds": len(scored.images), **key._asdict(), "n_positive": scored.n_positive}
+        rows += [{**about, "metric": name, **interval(*found)._asdict()} for name, found in scored.measured.items()]
+    return pd.DataFrame(rows)
+
+
+def paired_differences(
+    predictions: Sequence[Path], cohort: str, simulated: bool, settings: EvaluationSettings
+) -> pd.DataFrame:
+    """Return one row per variant, what it is compared `against`, and metric; variants of true labels only.
+
+    `value` is the mean over seeds of metric(variant) - metric(against) on the same images; `low`, `high` and the
+    two-sided `p` come from the same resamples of patients for both. `p_holm` is adjusted for all rows of one target
+    and metric that are compared with the same thing; it cannot go below their number x 2 / (resamples + 1).
+    """
+    found = {key: scored for key, scored in scored_variants(predictions, settings) if key.labels == "true"}
+    rows = []
+    for key, scored in found.items():
+        about = {"cohort": cohort, "simulated": simulated, "n_patients": scored.n_patients}
+        about |= {"n_seeds": len(scored.images), **{name: getattr(key, name) for name in VARIANT[:-1]}}
+        for against, other in counterparts(key, found):
+            changes = _changes(scored, found[other]).items()
+            rows += [{**about, "against": against, "metric": name, **change} for name, change in changes]
+    table = pd.DataFrame(rows, columns=DIFFERENCES)
+    return table.assign(
+        p_holm=table.groupby(["target", "metric", "against"])["p"].transform(lambda p: holm(p.to_numpy()))
+    )
+
+
+DIFFERENCES = [
+    "cohort",
+    "simulated",
+    "n_patients",
+    "n_seeds",
+    *VARIANT[:-1],
+    "against",
+    "metric",
+    "value",
+    "low",
+    "high",
+    "p",
+]
+
+
+def counterparts(key: Key, found: Mapping[Key, object]) -> Iterator[tuple[str, Key]]:
+    """Yield what a variant is compared with, by name, as far as it was measured.
+
+    `whole`: the same input and text at 100 % (no report has a part in a whole radiograph alone). For patches that
+    attention chose, without a report's graph, the blind selectors at the same share and every codec too.
+    """
+    alone = key.input == "image"
+    whole = key._replace(selector="all", kept_percent=WHOLE, text=NO_TEXT if alone else key.text)
+    if key != whole and whole in found:
+        yield "whole", whole
+    if alone and key.selector == "attention":
+        blind = [key._replace(selector=selector, text=NO_TEXT) for selector in BLIND]
+        yield from ((other.selector, other) for other in blind if other in found)
+        yield from ((other.selector, other) for other in found if other._replace(selector="all") == whole != other)
+
+
+def _changes(scored: Scored, other: Scored) -> dict[str, dict[str, float]]:
+    """Return value, low, high and p of each metric's difference."""
+    if scored.images.keys() != other.images.keys() or not all(
+        np.array_equal(places, other.images[seed]) for seed, places in scored.images.items()
+    ):
+        raise ValueError("paired variants must have the same seeds and images")
+    changes = {}
+    for name, (value, resampled) in scored.measured.items():
+        change = resampled - other.measured[name][1]
+        bounds = interval(value - other.measured[name][0], change)
+        changes[name] = {**bounds._asdict(), "p": np.nan if np.isnan(bounds.value) else two_sided_p(change)}
+    return changes
+
+
+def scored_variants(predictions: Sequence[Path], settings: EvaluationSettings) -> Iterator[tuple[Key, Scored]]:
+    """Yield every variant in the order of its key, all over the same resamples of patients.
+
+    Each seed is measured on its own labels: permuted ones are another permutation for every seed.
+    """
     table = pd.concat([pd.read_parquet(path) for path in predictions], ignore_index=True)
     table = table.sort_values([*VARIANT, "seed", "image_id"], ignore_index=True)
     images = table.drop_duplicates("image_id").sort_values("image_id")
     weights = resample_weights(images["patient_id"], settings.resamples, settings.seed)
-    places = pd.Index(images["image_id"])
-    rows = []
+    table["place"] = pd.Index(images["image_id"]).get_indexer(table["image_id"])
     for key, group in table.groupby(VARIANT, sort=True):
-        first = group[group["seed"] == group["seed"].min()]
-        outcome = first["y"].to_numpy()
-        drawn = weights[:, places.get_indexer(first["image_id"])]
-        scores = [seed["probability"].to_numpy() for _, seed in group.groupby("seed", sort=True)]
-        about = {
-            "cohort": cohort,
-            "simulated": simulated,
-            "n_patients": first["patient_id"].nunique(),
-            "n_seeds": len(scores),
-            **dict(zip(VARIANT, key, strict=True)),
-            "n_positive": int(outcome.sum()),
-        }
-        for name, metric in METRICS.items():
-            rows.append({**about, "metric": name, **mean_estimate(metric, outcome, scores, drawn)._asdict()})
-    return pd.DataFrame(rows)
+        yield Key._make(key), _scored([rows for _, rows in group.groupby("seed", sort=True)], weights)
+
+
+def _scored(seeds: Sequence[pd.DataFrame], weights: NDArray) -> Scored:
+    places = {int(rows["seed"].iloc[0]): rows["place"].to_numpy() for rows in seeds}
+    pairs = [(rows["y"].to_numpy(), rows["probability"].to_numpy()) for rows in seeds]
+    drawn = [weights[:, place] for place in places.values()]
+    measured = {}
+    for name, metric in METRICS.items():
+        value = float(np.mean([metric(*pair, None)[0] for pair in pairs]))
+        resampled = [over_resamples(metric, *pair, columns) for pair, columns in zip(pairs, drawn, strict=True)]
+        measured[name] = (value, np.mean(resampled, axis=0))
+    return Scored(places, seeds[0]["patient_id"].nunique(), int(pairs[0][0].sum()), measured)
 
 
 def classifier_table(

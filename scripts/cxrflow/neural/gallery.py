@@ -1,5 +1,8 @@
-"""What the model looks at: radiographs with their true boxes, the report's attention, and the patches that are kept."""
+"""What the model looks at: radiographs with their true boxes, attention by text, and the patches that are kept."""
 
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,51 +11,86 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxrflow.cohort.store import ImageStore
+from cxrflow.neural.cohort_files import CohortFiles
+from cxrflow.neural.exports import Exports
 from cxrflow.neural.pointing import finding_covers
 from cxrflow.neural.pruning import kept_counts, patch_order
+from cxrflow.neural.report_quality import texts_by_image
 from cxrflow.neural.settings import GRID_SIDE, PruningSettings
 from cxrflow.plotting import PALETTE, caption, figure_style, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 ROWS = 6
+PANEL = 2.15  # inches
+LINE, LINES = 0.17, 2  # inches of a line of text below a row; how many there are
+CHARACTERS = 38  # of text below one panel
+
+TITLES = {
+    "reference": "attention: radiologist's report",
+    "generated": "attention: model's own report",
+    "masked": "attention: radiologist's, hidden",
+    "generated_masked": "attention: model's own, hidden",
+}
+"""Panel titles by text setting; the first two that are there are shown."""
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What is known of n radiographs: samples (with boxes), attention scores (n, 144) by text setting, and what the
+    model wrote of each, by image id (empty where that is not to be shown)."""
+
+    samples: pd.DataFrame
+    scores: Mapping[str, NDArray[np.float32]]
+    written: Mapping[str, str]
+
+    @classmethod
+    def read(
+        cls, exports: Exports, cohort: CohortFiles, layers: str, texts: Sequence[str], written: Path | None
+    ) -> "Looks":
+        """Return the exported radiographs; `written` is the table of the model's reports, where it wrote some."""
+        read = {text: exports.read(cohort, layers, text) for text in texts}
+        scores = {text: values for text, (_, values) in read.items()}
+        return cls(read[texts[0]][0], scores, texts_by_image(written) if written else {})
 
 
 def plot_gallery(
-    samples: pd.DataFrame,
-    scores: NDArray[np.float32],
+    looks: Looks,
     store: ImageStore,
     shares: tuple[float, float],
     pruning: PruningSettings,
     simulated: bool,
     output: Path,
 ) -> None:
-    """Draw one row per boxed finding (the commonest six): radiograph, attention, and what two shares keep.
+    """Draw one row per boxed finding (the commonest six): radiograph, attention by text, and what two shares keep.
 
-    Rows of `scores` (n, 144) go with `samples`. The example is the image whose attention mass in its boxes is the
-    median of its finding's: neither the best nor the worst.
+    The example is the image whose attention mass in its boxes is the median of its finding's: neither the best nor
+    the worst. The last text shown chose it, and the patches: the model's own report where there is one. What the model
+    wrote stands below where the radiographs are simulated; a report of a real patient is never drawn.
     """
-    import matplotlib.pyplot as plt
-
-    examples = typical_examples(samples, scores)
+    texts = shown_texts(looks.scores)
+    examples = typical_examples(looks.samples, looks.scores[texts[-1]])
     with figure_style():
-        figure, axes = plt.subplots(max(1, len(examples)), 4, figsize=(9.6, 2.5 * max(1, len(examples))), squeeze=False)
-        for axis in axes.flat:
-            axis.set_axis_off()
-        for row, (finding, position) in zip(axes, examples.items(), strict=False):
-            image = store.images[store.rows([samples["image_id"].iloc[position]])[0]]
-            sample = samples.iloc[position]
-            _draw_row(row, image, scores[position], kept_counts(shares, pruning.mode), shares)
-            _draw_boxes(row[0], sample, finding, image.shape[0])
+        figure, grid = _canvas(len(examples), len(texts) + 3, bool(looks.written) and simulated)
+        for row, (finding, position) in zip(grid, examples.items(), strict=False):
+            sample = looks.samples.iloc[position]
+            image = store.images[store.rows([sample["image_id"]])[0]]
+            panels = row_panels(image, {text: looks.scores[text][position] for text in texts}, shares, pruning)
+            _draw_row(row, image, panels)
+            for number, axis in enumerate(row):
+                draw_boxes(axis, sample, finding, image.shape[0], 0.8 if number else 1.6)
             row[0].set_title(finding, loc="left", fontsize=10)
-        note = (
-            "Validate and test splits; for each finding the radiograph with the median attention inside its true boxes "
-            "(orange). Attention of the last decoder layer, teacher-forced with the reference report."
-        )
-        caption(figure, note if examples else "No radiograph of this cohort has boxes.", simulated)
-        figure.tight_layout()
+            if simulated and sample["image_id"] in looks.written:
+                _write(row[0], looks.written[sample["image_id"]], len(row))
+        caption(figure, gallery_note(texts) if examples else "No radiograph of this cohort has boxes.", simulated)
         save_figure(figure, output)
+
+
+def shown_texts(scores: Mapping[str, NDArray[np.float32]]) -> list[str]:
+    """Return the one or two text settings whose attention is drawn."""
+    return [text for text in TITLES if text in scores][:2]
 
 
 def typical_examples(samples: pd.DataFrame, scores: NDArray[np.float32]) -> dict[str, int]:
@@ -67,19 +105,31 @@ def typical_examples(samples: pd.DataFrame, scores: NDArray[np.float32]) -> dict
     return {str(finding): int(middle[finding]["position"]) for finding in common.index[:ROWS]}
 
 
-def _draw_row(
-    row: NDArray, image: NDArray[np.uint8], scores: NDArray[np.float32], kept: list[int], shares: tuple[float, float]
-) -> None:
-    side = image.shape[0]
-    for axis in row[:2]:
-        axis.imshow(image, cmap="gray", vmin=0, vmax=255)
-    heat = np.kron(scores.reshape(GRID_SIDE, GRID_SIDE), np.ones((side // GRID_SIDE, side // GRID_SIDE)))
-    row[1].imshow(heat, cmap="autumn", alpha=0.75 * heat / heat.max())
-    row[1].set_title("attention of the report", fontsize=9)
-    order = patch_order(scores[None])[0]
-    for axis, count, share in zip(row[2:], kept, shares, strict=True):
-        axis.imshow(pruned_image(image, order[:count]), cmap="gray", vmin=0, vmax=255)
-        axis.set_title(f"{share:g} % kept ({count} patches)", fontsize=9)
+@dataclass(frozen=True)
+class Panel:
+    """One picture of a row: its title, the image below, and how strongly attention colours each pixel (0 to 1)."""
+
+    title: str
+    image: NDArray[np.uint8]
+    heat: NDArray[np.float32] | None = None
+
+
+def row_panels(
+    image: NDArray[np.uint8],
+    scores: Mapping[str, NDArray[np.float32]],
+    shares: tuple[float, float],
+    pruning: PruningSettings,
+) -> list[Panel]:
+    """Return the pictures of one radiograph: itself, attention (144,) by text on one scale, two shares of patches."""
+    size, most = image.shape[0] // GRID_SIDE, max(float(values.max()) for values in scores.values())
+    panels = [Panel("", image)]
+    for text, values in scores.items():
+        heat = np.kron(values.reshape(GRID_SIDE, GRID_SIDE) / most, np.ones((size, size), np.float32))
+        panels.append(Panel(TITLES[text], image, heat))
+    order = patch_order(list(scores.values())[-1][None])[0]
+    for share, count in zip(shares, kept_counts(shares, pruning.mode), strict=True):
+        panels.append(Panel(f"{share:g} % kept ({count} patches)", pruned_image(image, order[:count])))
+    return panels
 
 
 def pruned_image(image: NDArray[np.uint8], patches: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -90,11 +140,53 @@ def pruned_image(image: NDArray[np.uint8], patches: NDArray[np.uint8]) -> NDArra
     return np.where(np.kron(inside.reshape(GRID_SIDE, GRID_SIDE), np.ones((size, size), dtype=bool)), image, 0)
 
 
-def _draw_boxes(axis: "Axes", sample: pd.Series, finding: str, side: int) -> None:
+def gallery_note(texts: Sequence[str]) -> str:
+    """Return what the gallery must say of its examples and of whose words guided attention."""
+    own = texts[-1].startswith("generated")
+    return (
+        "Validate and test splits; for each finding the radiograph with the median attention inside its true boxes "
+        "(orange). Attention of the decoder while it reads each report, one colour scale per row; kept patches are "
+        f"those of the {'model' if own else 'radiologist'}'s report."
+    )
+
+
+def draw_boxes(axis: "Axes", sample: pd.Series, finding: str, side: int, width: float) -> None:
+    """Outline the boxes of a finding (pixels of the source) on an image of `side` pixels."""
     from matplotlib.patches import Rectangle
 
     across, down = side / sample["width"], side / sample["height"]
     for box in sample["boxes"]:
         if box["label"] == finding:
-            corner, width, height = (box["x"] * across, box["y"] * down), box["w"] * across, box["h"] * down
-            axis.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=PALETTE[1], linewidth=1.5))
+            place, size = (box["x"] * across, box["y"] * down), (box["w"] * across, box["h"] * down)
+            axis.add_patch(Rectangle(place, *size, fill=False, edgecolor=PALETTE[1], linewidth=width))
+
+
+def _canvas(rows: int, columns: int, texts: bool) -> "tuple[Figure, NDArray]":
+    """Return a figure and its panels (rows, columns), with room for text below each row."""
+    import matplotlib.pyplot as plt
+
+    room = LINE * (LINES + 0.6) if texts else 0.0
+    height = max(1, rows) * (PANEL + 0.3 + room)
+    figure, grid = plt.subplots(max(1, rows), columns, figsize=(PANEL * columns, height), squeeze=False)
+    gap = (0.3 + room) / PANEL
+    figure.subplots_adjust(left=0, right=1, top=1 - 0.25 / height, bottom=room / height, wspace=0.03, hspace=gap)
+    for axis in grid.flat:
+        axis.set_axis_off()
+    return figure, grid
+
+
+def _draw_row(row: NDArray, image: NDArray[np.uint8], panels: Sequence[Panel]) -> None:
+    for axis, panel in zip(row, panels, strict=True):
+        axis.imshow(panel.image, cmap="gray", vmin=0, vmax=255)
+        axis.set_title(panel.title, fontsize=8.5)
+        if panel.heat is not None:
+            axis.imshow(panel.heat, cmap="autumn", vmin=0, vmax=1, alpha=0.75 * panel.heat)
+
+
+def _write(axis: "Axes", text: str, panels: int) -> None:
+    """Write what the model said below a row, cut to its room."""
+    lines = textwrap.wrap(f"The model wrote: {text}", CHARACTERS * panels, max_lines=LINES, placeholder=" ...")
+    axis.annotate(
+        "\n".join(lines), (0, 0), (0, -4), xycoords="axes fraction", textcoords="offset points", fontsize=8, va="top",
+        color="0.25",
+    )  # fmt: skip

@@ -1,13 +1,15 @@
-"""Trains the graph classifier for one seed: every share of patches, input and selector in one job."""
+"""Trains the graph classifier for one seed: every share of patches, input, selector and text in one job."""
 
 import logging
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cxrflow.cohort.policies import UncertainPolicy
@@ -16,23 +18,44 @@ from cxrflow.files import write_table
 from cxrflow.losses import known_cross_entropy
 from cxrflow.neural.cohort_files import CohortFiles
 from cxrflow.neural.gnn import GraphClassifier
-from cxrflow.neural.graph_batches import ShuffledGraphs, SplitGraphs, Variant, variants
+from cxrflow.neural.graph_batches import ShuffledGraphs, SplitGraphs, StoredBatches, in_order
 from cxrflow.neural.graphs import Graphs
 from cxrflow.neural.settings import GnnSettings
+from cxrflow.neural.variants import Variant, permuted, variants
 from cxrflow.training import Batch, Plan, fit, prepare_torch, this_device
 
 logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "validate", "test")
+READ_AT_ONCE = 256  # graphs per step where nothing is learned
 
 
 @dataclass(frozen=True)
 class GraphFiles:
-    """The graphs, and for each split the exported features and whose they are."""
+    """The graphs, and for each split the exported features and whose they are; features of decoded images by codec."""
 
     graphs: Path
     features: dict[str, Path]
     images: dict[str, Path]
+    codecs: dict[str, dict[str, Path]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """All splits, and for each codec the features of the decoded images of each split."""
+
+    splits: dict[str, SplitGraphs]
+    codecs: Mapping[str, Mapping[str, NDArray[np.float16]]]
+
+    def seen_by(self, variant: Variant, seed: int) -> dict[str, SplitGraphs]:
+        """Return the splits with the features and the labels that a variant is trained and tested on."""
+        seen = self.splits
+        if variant.selector in self.codecs:
+            decoded = self.codecs[variant.selector]
+            seen = {split: replace(data, features=decoded[split]) for split, data in seen.items()}
+        if variant.labels == "permuted":
+            seen = {split: replace(data, targets=_permuted(data, split, seed)) for split, data in seen.items()}
+        return seen
 
 
 def train_gnn(
@@ -50,17 +73,18 @@ def train_gnn(
     the best epoch's validation AUC.)
     """
     prepare_torch(threads, seed)
-    samples = cohort.samples(list(settings.targets), uncertain).set_index("image_id")
-    graphs = Graphs.load(inputs.graphs)
-    splits = {split: _split(graphs, samples, inputs, split, list(settings.targets)) for split in SPLITS}
+    graphs, targets = Graphs.load(inputs.graphs), list(settings.targets)
+    samples = cohort.samples(targets, uncertain).set_index("image_id")
+    precision = torch.bfloat16 if settings.precision == "bf16" else torch.float32
+    splits = {split: replace(_split(graphs, samples, inputs, split, targets), precision=precision) for split in SPLITS}
+    read = Cohort(splits, {name: _decoded(name, files, splits) for name, files in inputs.codecs.items()})
     tables = []
-    for variant in variants(graphs, settings.inputs):
-        started = time.monotonic()
-        model, loss = train_variant(splits["train"], splits["validate"], variant, settings, seed)
-        probabilities = predict(model, splits["test"], variant, settings.batch_size)
-        tables.append(_table(splits["test"], variant, probabilities, list(settings.targets), seed))
-        seconds = time.monotonic() - started
-        logger.info("%s %s %g%%: validation loss %.4f (%.1f s)", *variant[:3], loss, seconds)
+    for variant in variants(graphs, settings.inputs, list(inputs.codecs), settings.permuted_control):
+        started, seen = time.monotonic(), read.seen_by(variant, seed)
+        model, loss = train_variant(seen["train"], seen["validate"], variant, settings, seed)
+        probabilities = predict(model, in_order(seen["test"], variant, READ_AT_ONCE))
+        tables.append(_table(seen["test"], variant, probabilities, targets, seed))
+        logger.info("%s: validation loss %.4f (%.1f s)", variant, loss, time.monotonic() - started)
     write_table(output, pd.concat(tables, ignore_index=True))
 
 
@@ -69,34 +93,35 @@ def train_variant(
 ) -> tuple[GraphClassifier, float]:
     """Return the classifier of one variant and its lowest validation loss."""
     torch.manual_seed(seed)
-    vectors = train.graphs.reports.vectors
-    model = GraphClassifier(train.features.shape[2], vectors.shape[1], settings.hidden, train.targets.shape[1])
+    model = GraphClassifier(train.features.shape[2], train.entity_width, settings.hidden, train.targets.shape[1])
+    held_out = in_order(validate, variant, READ_AT_ONCE)
 
     def step(network: nn.Module, batch: Batch) -> Tensor:
         return known_cross_entropy(network(batch), batch["targets"])
 
     def measure(network: nn.Module) -> dict[str, float]:
-        logits = _logits(network, validate, variant, settings.batch_size)
-        return {"validation_loss": float(known_cross_entropy(logits, validate.targets))}
+        return {"validation_loss": float(known_cross_entropy(_logits(network, held_out), validate.targets))}
 
-    optimiser = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
+    optimiser = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
     plan = Plan(settings.epochs, seed, settings.precision, verbose=False)
-    batches = ShuffledGraphs(train, variant, settings.batch_size, seed)
-    progress = fit(model, optimiser, batches, step, measure, plan)
+    progress = fit(model, optimiser, ShuffledGraphs.of(train, variant, settings.batch_size, seed), step, measure, plan)
     return model, progress.history[progress.best_epoch]["validation_loss"]
 
 
 @torch.no_grad()
-def predict(model: nn.Module, data: SplitGraphs, variant: Variant, size: int) -> np.ndarray:
-    """Return probabilities (n, C) float32."""
+def predict(model: nn.Module, batches: StoredBatches) -> NDArray[np.float32]:
+    """Return probabilities (n, C)."""
     model.eval()
-    return torch.sigmoid(_logits(model, data, variant, size).float()).numpy()
+    return torch.sigmoid(_logits(model, batches)).numpy()
 
 
-def _logits(model: nn.Module, data: SplitGraphs, variant: Variant, size: int) -> Tensor:
+def _logits(model: nn.Module, batches: StoredBatches) -> Tensor:
     device = this_device()
-    parts = [model({k: v.to(device) for k, v in batch.items()}).cpu() for batch in data.in_order(size, variant)]
-    return torch.cat(parts)
+    return torch.cat([model({k: v.to(device) for k, v in batch.items()}).float().cpu() for batch in batches])
+
+
+def _permuted(data: SplitGraphs, split: str, seed: int) -> Tensor:
+    return permuted(data.targets, data.graphs.patient_id[data.rows], split, seed)
 
 
 def _split(graphs: Graphs, samples: pd.DataFrame, inputs: GraphFiles, split: str, targets: list[str]) -> SplitGraphs:
@@ -113,8 +138,21 @@ def _split(graphs: Graphs, samples: pd.DataFrame, inputs: GraphFiles, split: str
     return SplitGraphs(graphs, rows, features, torch.from_numpy(truth))
 
 
+def _decoded(name: str, files: Mapping[str, Path], splits: Mapping[str, SplitGraphs]) -> dict[str, NDArray[np.float16]]:
+    """Return a codec's features of each split; there must be as many, and as wide, as of the originals."""
+    found = {split: np.load(files[split], mmap_mode="r", allow_pickle=False) for split in splits}
+    for split, features in found.items():
+        if features.shape != splits[split].features.shape:
+            raise UserError(
+                f"{files[split]} holds features {features.shape}, expected {splits[split].features.shape}, as without "
+                "the codec.",
+                f"They come from different runs: delete the files of {name} in neural/codecs/ and run again.",
+            )
+    return found
+
+
 def _table(
-    data: SplitGraphs, variant: Variant, probabilities: np.ndarray, targets: list[str], seed: int
+    data: SplitGraphs, variant: Variant, probabilities: NDArray[np.float32], targets: list[str], seed: int
 ) -> pd.DataFrame:
     """Return one row per image and target whose truth is known."""
     truth = data.targets.numpy().ravel()
@@ -127,6 +165,7 @@ def _table(
         "input": variant.input,
         "selector": variant.selector,
         "text": variant.text,
+        "labels": variant.labels,
         "seed": seed,
         "y": np.nan_to_num(truth).astype(np.int8),
         "probability": probabilities.astype(np.float32).ravel(),

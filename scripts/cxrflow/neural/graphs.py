@@ -5,8 +5,8 @@ them on the 12 x 12 grid. So one record per radiograph holds the graphs of all s
 """
 
 import logging
-from dataclasses import asdict, dataclass
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from cxrflow.files import atomic_path
 from cxrflow.neural.centrality import betweenness
 from cxrflow.neural.pruning import kept_counts
-from cxrflow.neural.report_graphs import ReportGraphs, flatten, read_report_graphs
+from cxrflow.neural.report_graphs import ReportGraphs, read_text_graphs
 from cxrflow.neural.settings import GRID_SIDE, PATCHES, GraphSettings, PruningSettings
 
 logger = logging.getLogger(__name__)
+
+_BLOCK = 4096  # graphs whose centrality is computed at once
 
 
 def grid_edges() -> NDArray[np.int64]:
@@ -34,9 +36,11 @@ GRID_EDGES = grid_edges()
 
 @dataclass(frozen=True)
 class Graphs:
-    """All graphs of a cohort. `orders` and `hubs` are by selector: (N, 144) patch ids, (N, shares) hub positions.
+    """All graphs of a cohort.
 
-    The visual graph of share s has the first kept[s] patches of the order as nodes; its hub is a position among them.
+    `orders` and `hubs` are by ranking (`random`, `attention_reference`, ...): (N, 144) patch ids, (N, shares) hub
+    positions. The visual graph of share s has the first kept[s] patches of the order as nodes; its hub is a position
+    among them. `reports` holds the report graphs of each text setting.
     """
 
     image_id: NDArray[np.str_]
@@ -46,14 +50,17 @@ class Graphs:
     kept: NDArray[np.int64]
     orders: dict[str, NDArray[np.uint8]]
     hubs: dict[str, NDArray[np.uint8]]
-    reports: ReportGraphs
+    reports: dict[str, ReportGraphs]
 
     def save(self, path: Path) -> None:
-        """Write everything as one npz without pickled objects."""
-        arrays = {name: getattr(self, name) for name in ("image_id", "patient_id", "split", "percentiles", "kept")}
-        for selector in self.orders:
-            arrays |= {f"order_{selector}": self.orders[selector], f"hub_{selector}": self.hubs[selector]}
-        arrays |= {f"report_{name}": array for name, array in asdict(self.reports).items()}
+        """Write everything as one npz without pickled objects; the vectors, which all texts share, once."""
+        arrays = {name: getattr(self, name) for name in _COMMON}
+        for key in self.orders:
+            arrays |= {f"order_{key}": self.orders[key], f"hub_{key}": self.hubs[key]}
+        for text, reports in self.reports.items():
+            fields = dict(vars(reports))
+            arrays["vectors"] = fields.pop("vectors")
+            arrays |= {f"report_{text}.{name}": array for name, array in fields.items()}
         with atomic_path(path) as temporary, temporary.open("wb") as stream:
             np.savez(stream, **arrays)
 
@@ -63,17 +70,31 @@ class Graphs:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         return cls(
-            **{name: arrays[name] for name in ("image_id", "patient_id", "split", "percentiles", "kept")},
+            **{name: arrays[name] for name in _COMMON},
             orders=_with_prefix(arrays, "order_"),
             hubs=_with_prefix(arrays, "hub_"),
-            reports=ReportGraphs(**_with_prefix(arrays, "report_")),
+            reports=_reports(arrays),
         )
 
 
+_COMMON = ("image_id", "patient_id", "split", "percentiles", "kept")
+
+
+def _reports(arrays: Mapping[str, NDArray]) -> dict[str, ReportGraphs]:
+    fields: dict[str, dict[str, NDArray]] = {}
+    for name, array in _with_prefix(arrays, "report_").items():
+        text, _, field = name.partition(".")
+        fields.setdefault(text, {})[field] = array
+    return {text: ReportGraphs(**found, vectors=arrays["vectors"]) for text, found in fields.items()}
+
+
 def build_graphs(
-    ranking: Path, report_graphs: Path, output: Path, settings: GraphSettings, pruning: PruningSettings
+    ranking: Path, texts: Mapping[str, Path], output: Path, settings: GraphSettings, pruning: PruningSettings
 ) -> None:
-    """Write the graphs of every radiograph, selector and share."""
+    """Write the graphs of every radiograph, ranking and share, and its report's graph in every text setting.
+
+    `texts` names the report graphs (JSON lines, one per image) of each text setting.
+    """
     with np.load(ranking, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     orders = _with_prefix(arrays, "order_")
@@ -85,37 +106,40 @@ def build_graphs(
         percentiles=np.array(pruning.percentiles),
         kept=np.array(kept),
         orders=orders,
-        hubs={selector: image_hubs(order, kept) for selector, order in orders.items()},
-        reports=flatten(read_report_graphs(report_graphs), arrays["study_id"].tolist(), settings.text_width),
+        hubs={key: image_hubs(order, kept) for key, order in orders.items()},
+        reports=read_text_graphs(texts, arrays["image_id"].tolist(), settings),
     )
     graphs.save(output)
-    logger.info(
-        "%d radiographs, %d shares, %d report entities", len(graphs.split), len(kept), len(graphs.reports.nodes)
-    )
+    entities = ", ".join(f"{len(reports.nodes)} entities of {text}" for text, reports in graphs.reports.items())
+    logger.info("%d radiographs, %d shares, %s", len(graphs.split), len(kept), entities)
 
 
-def image_hubs(order: NDArray[np.uint8], kept: list[int]) -> NDArray[np.uint8]:
+def image_hubs(order: NDArray[np.uint8], kept: Sequence[int]) -> NDArray[np.uint8]:
     """Return (N, shares): the position in the ranking of the most central of the kept patches.
 
     Positions are numbered by rank, so that among equally central patches the one with the higher score is the hub;
     where no path has an inner node that is the first (the released code took the lowest patch id).
     """
-    central = [[kept_betweenness(np.sort(image[:count]).tobytes())[image[:count]] for count in kept] for image in order]
-    return np.array([[np.argmax(values) for values in image] for image in central], dtype=np.uint8)
+    found = np.empty((len(order), len(kept)), dtype=np.uint8)
+    for start in range(0, len(order), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        for share, count in enumerate(kept):
+            patches = order[block, :count].astype(np.int64)
+            central = np.take_along_axis(kept_betweenness(patches), patches, axis=1)
+            found[block, share] = central.argmax(axis=1)  # the first of equal ones
+    return found
 
 
-@lru_cache(maxsize=100_000)
-def kept_betweenness(patches: bytes) -> NDArray[np.float64]:
-    """Return (144,): the betweenness of kept patches (sorted uint8 ids) on the grid, 0 elsewhere."""
-    inside = np.zeros(PATCHES, dtype=bool)
-    inside[np.frombuffer(patches, dtype=np.uint8)] = True
-    return betweenness(PATCHES, kept_edges(inside))
+def kept_betweenness(patches: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return (n, 144): the betweenness of kept patches (n, count) on the grid, 0 elsewhere; equal sets cost one."""
+    inside = np.zeros((len(patches), PATCHES), dtype=bool)
+    np.put_along_axis(inside, patches, True, axis=1)
+    packed, same = np.unique(np.packbits(inside, axis=1), axis=0, return_inverse=True)
+    distinct = np.unpackbits(packed, axis=1).astype(bool)
+    graph, edge = np.nonzero(distinct[:, GRID_EDGES].all(axis=2))
+    edges = GRID_EDGES[edge] + PATCHES * graph[:, None]
+    return betweenness(distinct.size, edges).reshape(-1, PATCHES)[same.ravel()]
 
 
-def kept_edges(inside: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the pairs of neighbours (patch ids) with both patches kept; `inside` (144,) tells which are."""
-    return GRID_EDGES[inside[GRID_EDGES].all(axis=1)]
-
-
-def _with_prefix(arrays: dict[str, NDArray], prefix: str) -> dict[str, NDArray]:
+def _with_prefix(arrays: Mapping[str, NDArray], prefix: str) -> dict[str, NDArray]:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

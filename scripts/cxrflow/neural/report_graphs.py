@@ -1,10 +1,8 @@
 """Report graphs as arrays: a vector for every entity, edges for relations, the most central entity."""
 
 import json
-import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +10,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrflow.errors import UserError
-from cxrflow.neural.centrality import hub
-
-ENTITY_LABELS = ("ANAT-DP", "OBS-DP", "OBS-U", "OBS-DA")
+from cxrflow.neural.centrality import hubs
+from cxrflow.neural.node_embeddings import Entity, entity_vectors
+from cxrflow.neural.settings import GraphSettings
 
 
 @dataclass(frozen=True)
 class ReportGraph:
     """One report: (tokens, label) of each node, and undirected edges between node numbers."""
 
-    nodes: tuple[tuple[str, str], ...]
+    nodes: tuple[Entity, ...]
     edges: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
 class ReportGraphs:
-    """The report graphs of N images, flat: image i has nodes[node_offsets[i]:node_offsets[i+1]], numbered from 0."""
+    """The report graphs of N images, flat: image i has nodes[node_offsets[i]:node_offsets[i+1]], numbered from 0.
+
+    A node is a row of `vectors`, which all text settings share.
+    """
 
     nodes: NDArray[np.int32]
     node_offsets: NDArray[np.int64]
@@ -37,11 +38,29 @@ class ReportGraphs:
     vectors: NDArray[np.float32]
 
 
-def read_report_graphs(path: Path) -> dict[str, ReportGraph]:
-    """Return the graph of each study from JSON lines in the RadGraph schema."""
+def read_text_graphs(
+    files: Mapping[str, Path], images: Sequence[str], settings: GraphSettings
+) -> dict[str, ReportGraphs]:
+    """Return the graphs of `images`, in that order, for each text setting; equal entities share one vector.
+
+    `files` hold JSON lines in the RadGraph schema, one per image, read line by line; their study_id is the image's id.
+    """
+    numbers: dict[Entity, int] = {}
+    met = {text: _flatten(read_report_graphs(file), images, numbers, text) for text, file in files.items()}
+    entities = sorted(numbers)
+    place = np.empty(len(entities), dtype=np.int32)
+    place[[numbers[entity] for entity in entities]] = np.arange(len(entities), dtype=np.int32)
+    vectors = entity_vectors(entities, settings)
+    return {text: replace(graphs, nodes=place[graphs.nodes], vectors=vectors) for text, graphs in met.items()}
+
+
+def read_report_graphs(path: Path) -> Iterator[tuple[str, ReportGraph]]:
+    """Yield (study_id, graph) of each of the JSON lines in the RadGraph schema."""
     with path.open(encoding="utf-8") as lines:
-        records = [json.loads(line) for line in lines if line.strip()]
-    return {record["study_id"]: parse_report_graph(record["entities"]) for record in records}
+        for line in lines:
+            if line.strip():
+                record = json.loads(line)
+                yield record["study_id"], parse_report_graph(record["entities"])
 
 
 def parse_report_graph(entities: Mapping[str, Any]) -> ReportGraph:
@@ -53,56 +72,34 @@ def parse_report_graph(entities: Mapping[str, Any]) -> ReportGraph:
     return ReportGraph(tuple((entities[key]["tokens"], entities[key]["label"]) for key in order), tuple(sorted(edges)))
 
 
-def flatten(graphs: Mapping[str, ReportGraph], studies: Sequence[str], width: int) -> ReportGraphs:
-    """Return the graphs of `studies`, in that order, as flat arrays; equal entities share one vector."""
-    missing = sorted(set(studies) - set(graphs))
+def _flatten(
+    graphs: Iterable[tuple[str, ReportGraph]], images: Sequence[str], numbers: dict[Entity, int], text: str
+) -> ReportGraphs:
+    """Return flat graphs without vectors; `numbers` numbers entities in the order met, and grows.
+
+    Only numbers are held, not the words: a few bytes per entity.
+    """
+    places = {image: place for place, image in enumerate(images)}
+    nodes, edges = [_NOTHING] * len(images), [_NOTHING] * len(images)
+    missing = set(images)
+    for image, graph in graphs:
+        if (place := places.get(image)) is not None:
+            missing.discard(image)
+            nodes[place] = np.array([numbers.setdefault(node, len(numbers)) for node in graph.nodes], dtype=np.int32)
+            edges[place] = np.array(graph.edges, dtype=np.int32).ravel()
     if missing:
         raise UserError(
-            f"{len(missing)} of {len(set(studies))} studies have no report graph.",
-            "reports/graphs.jsonl was made from another cohort or only in part: delete it and run again.",
+            f"{len(missing)} of {len(images)} radiographs have no report graph in the text setting {text!r}.",
+            f"neural/texts/{text}.jsonl was made from another cohort or only in part: delete it and run again.",
         )
-    chosen = [graphs[study] for study in studies]
-    kinds = sorted({node for graph in chosen for node in graph.nodes})
-    row = {kind: position for position, kind in enumerate(kinds)}
-    hubs = {study: hub(len(graphs[study].nodes), graphs[study].edges) for study in sorted(set(studies))}
-    vectors = [entity_vector(tokens, label, width) for tokens, label in kinds]
-    return ReportGraphs(
-        nodes=np.array([row[node] for graph in chosen for node in graph.nodes], dtype=np.int32),
-        node_offsets=_offsets(len(graph.nodes) for graph in chosen),
-        edges=np.array([edge for graph in chosen for edge in graph.edges], dtype=np.int32).reshape(-1, 2),
-        edge_offsets=_offsets(len(graph.edges) for graph in chosen),
-        hubs=np.array([hubs[study] for study in studies], dtype=np.int32),
-        vectors=np.stack(vectors) if vectors else np.zeros((0, width + len(ENTITY_LABELS)), dtype=np.float32),
-    )
+    pairs = np.concatenate([_NOTHING, *edges]).reshape(-1, 2)
+    offsets, edge_offsets = _offsets(map(len, nodes)), _offsets(len(ends) // 2 for ends in edges)
+    central = hubs(offsets, pairs, edge_offsets)
+    whole = np.concatenate([_NOTHING, *nodes])
+    return ReportGraphs(whole, offsets, pairs, edge_offsets, central, np.zeros((0, 0), dtype=np.float32))
 
 
-def entity_vector(tokens: str, label: str, width: int) -> NDArray[np.float32]:
-    """Return (width + 4,): signed hashes of words and letter triples at length 1, then one-hot the entity's label.
-
-    The same text has the same vector in every split and on every machine. (The released code used one random vector
-    for all entities, another for each split.)
-    """
-    text = np.zeros(width, dtype=np.float32)
-    for gram in _grams(tokens.lower()):
-        code = _code(gram)
-        text[(code >> 1) % width] += 1.0 if code & 1 else -1.0
-    length = float(np.linalg.norm(text))
-    label_part = np.array([label == known for known in ENTITY_LABELS], dtype=np.float32)
-    return np.concatenate([text / length if length else text, label_part])
-
-
-def _grams(text: str) -> list[str]:
-    words = text.split()
-    return [*words, *(f"#{part}" for word in words for part in _triples(f"<{word}>"))]
-
-
-def _triples(word: str) -> list[str]:
-    return [word[start : start + 3] for start in range(len(word) - 2)]
-
-
-@cache
-def _code(gram: str) -> int:
-    return zlib.crc32(gram.encode())
+_NOTHING = np.zeros(0, dtype=np.int32)
 
 
 def _offsets(sizes: Iterable[int]) -> NDArray[np.int64]:

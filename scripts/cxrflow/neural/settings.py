@@ -124,13 +124,35 @@ class VlmSettings(Settings):
     """Seed of weights, order, dropout and augmentation."""
 
 
+TextSetting = Literal["reference", "masked", "generated", "generated_masked"]
+"""Whose words guide attention and make the report graph."""
+
+
+class TextSettings(Settings):
+    """The reports that the model reads or writes, each a setting of its own in all results."""
+
+    settings: tuple[TextSetting, ...] = ("reference", "masked", "generated")
+    """`reference`: the radiologist's report. `masked`: that report with all mentions of the targets' own findings
+    hidden. `generated`: what the model writes for the image; `generated_masked`: that, masked too."""
+    beams: int = Field(default=1, gt=0)
+    """Beams of the search that writes a report (the paper: 5); 1 takes the likeliest word each time."""
+    batch_size: int = Field(default=128, gt=0)
+    """Radiographs for which reports are written at once."""
+
+    @field_validator("settings")
+    @classmethod
+    def _named_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return distinct(names, "text settings")
+
+
 class AttentionSettings(Settings):
     """Export of patch features and of the attention that reports pay to patches."""
 
     layers: Literal["last", "mean"] = "last"
     """Which decoder layers score a patch: the last one (the paper's) or the mean over all."""
-    tokens: Literal["all", "content"] = "content"
-    """Whose attention is averaged: every report token but padding, or without the end-of-text token as well."""
+    tokens: Literal["all", "content", "entities"] = "content"
+    """Whose attention is averaged: every report token but padding, those without the end-of-text token, or only those
+    that belong to an entity of the report's graph."""
     batch_size: int = Field(default=64, gt=0)
     """Radiographs per forward pass."""
 
@@ -142,8 +164,9 @@ class PruningSettings(Settings):
     """Shares of patches to keep, in per cent, ascending; the paper's headline is 2.3."""
     mode: Literal["percentile", "topk"] = "percentile"
     """Keep what lies above the score's percentile (the paper: 2.3 keeps 4 of 144) or exactly the rounded share."""
-    selectors: tuple[Literal["attention", "random"], ...] = ("attention", "random")
-    """Who ranks the patches: the model's attention, and as a control a random order with the same counts."""
+    selectors: tuple[Literal["attention", "random", "centre", "norm"], ...] = ("attention", "random", "centre", "norm")
+    """Who ranks the patches: the model's attention, or at equal counts a random order, the distance from the centre of
+    the image, or the norm of the patch's features."""
     seed: int = Field(default=0, ge=0)
     """Seed of the random order."""
 
@@ -163,8 +186,11 @@ class PruningSettings(Settings):
 class GraphSettings(Settings):
     """Graphs of kept patches joined with the report's graph."""
 
+    text_embedding: str = "hashed"
+    """Vectors of report nodes: `hashed` (signed hashes of words and letter groups, the same for every split, nothing to
+    download) or the folder or hub name of a BERT such as CXR-BERT, whose last states are averaged over the words."""
     text_width: int = Field(default=128, ge=16)
-    """Width of a report node's vector: signed hashes of its words and letter groups, the same for every split."""
+    """Width of a hashed vector."""
 
 
 class GnnSettings(Settings):
@@ -176,9 +202,10 @@ class GnnSettings(Settings):
         "Edema",
         "Lung Lesion",
         "Pleural Effusion",
+        "Pneumonia",
         "Support Devices",
     )
-    """Findings to classify (one output each)."""
+    """Findings to classify (one output each); Pneumonia is the paper's, and the encoder is not trained on it here."""
     inputs: tuple[Literal["fused", "image", "text"], ...] = ("fused", "image", "text")
     """What the classifier sees: patches and report graph joined, patches only, or the report graph only."""
     hidden: int = Field(default=128, gt=0)
@@ -191,8 +218,10 @@ class GnnSettings(Settings):
     """Rate of Adam."""
     precision: Literal["fp32", "bf16"] = "bf16"
     """Arithmetic of the forward pass, as for the vision-language model."""
+    permuted_control: bool = True
+    """Train and test once more, in every text setting, with labels permuted among patients: chance is expected."""
     seeds: tuple[int, ...] = (0, 1, 2)
-    """One job per seed; each trains every share, input and selector."""
+    """One job per seed; each trains every share, input, selector and text setting."""
 
     @field_validator("targets", "inputs")
     @classmethod
@@ -207,11 +236,20 @@ class GnnSettings(Settings):
         return seeds
 
 
+class CodecSettings(Settings):
+    """Other ways to make a radiograph small, classified by the same graph network from all patches."""
+
+    jpeg_qualities: tuple[Annotated[int, Field(ge=1, le=95)], ...] = (2, 10)
+    """Qualities of JPEG at the model's image size."""
+    sides: tuple[Annotated[int, Field(ge=4)], ...] = (16, 32)
+    """Sides in pixels of images that are down-sampled by area and brought back to size."""
+
+
 class EvaluationSettings(Settings):
     """Intervals of the results."""
 
-    resamples: int = Field(default=1000, ge=100)
-    """Bootstrap resamples of patients."""
+    resamples: int = Field(default=2000, ge=100)
+    """Bootstrap resamples of patients; adjusted p-values of the paired differences can't be finer than they allow."""
     seed: int = Field(default=0, ge=0)
     """Seed of the resamples."""
 
@@ -230,6 +268,8 @@ class NeuralSettings(Settings):
     """What the models see."""
     vlm: VlmSettings = VlmSettings()
     """The vision-language model and its training."""
+    texts: TextSettings = TextSettings()
+    """Reports that guide attention and make graphs."""
     attention: AttentionSettings = AttentionSettings()
     """Export of features and attention."""
     pruning: PruningSettings = PruningSettings()
@@ -238,6 +278,8 @@ class NeuralSettings(Settings):
     """Graphs of patches and report."""
     gnn: GnnSettings = GnnSettings()
     """The graph classifier."""
+    codecs: CodecSettings = CodecSettings()
+    """JPEG and down-sampling at equal bytes."""
     evaluation: EvaluationSettings = EvaluationSettings()
     """Intervals."""
     gallery: GallerySettings = GallerySettings()
@@ -272,6 +314,19 @@ class NeuralSettings(Settings):
         if self.pruning.percentiles[-1] != 100:
             raise ValueError("percentiles must end with 100: the whole radiograph is what pruning is compared with")
         return self
+
+
+def ranking_keys(pruning: PruningSettings, texts: TextSettings) -> list[str]:
+    """Return the rankings of the patches by name: `attention_<text>` for each text setting, and the other selectors."""
+    keys: list[str] = []
+    for selector in pruning.selectors:
+        keys += [f"attention_{text}" for text in texts.settings] if selector == "attention" else [selector]
+    return keys
+
+
+def codec_names(codecs: CodecSettings) -> list[str]:
+    """Return the codecs by name: `jpeg_<quality>` and `side_<pixels>`."""
+    return [f"jpeg_{quality}" for quality in codecs.jpeg_qualities] + [f"side_{side}" for side in codecs.sides]
 
 
 def distinct(names: tuple[str, ...], what: str) -> tuple[str, ...]:

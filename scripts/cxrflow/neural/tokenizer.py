@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from torch import Tensor
 
@@ -67,6 +69,26 @@ def encode(tokenizer: Tokenizer, texts: Sequence[str], max_length: int) -> Tenso
         ids = [*encoded.ids[: max_length - 1], END_ID]
         tokens[row, : len(ids)] = torch.tensor(ids)
     return tokens
+
+
+def covering(
+    tokenizer: Tokenizer, texts: Sequence[str], marked: Sequence[NDArray[np.bool_]], max_length: int
+) -> Tensor:
+    """Return (N, max_length) bool: which tokens of `encode` hold a marked character of their text.
+
+    `marked` has one flag per character; a token's leading blank belongs to it, so that blanks must not be marked.
+    """
+    covered = torch.zeros((len(texts), max_length), dtype=torch.bool)
+    for row, encoded in enumerate(tokenizer.encode_batch(list(texts), add_special_tokens=False)):
+        for place, (start, end) in enumerate(encoded.offsets[: max_length - 1]):
+            covered[row, place] = bool(marked[row][start:end].any())
+    return covered
+
+
+def decode(tokenizer: Tokenizer, tokens: Tensor) -> list[str]:
+    """Return the texts of tokens (N, T), read up to the first `</s>`; unknown and special tokens leave no trace."""
+    rows = (row[: row.index(END_ID)] if END_ID in row else row for row in tokens.tolist())
+    return [text.strip() for text in tokenizer.decode_batch(list(rows), skip_special_tokens=True)]
 
 
 def trimmed(tokens: Tensor) -> Tensor:

@@ -7,26 +7,33 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import T5Config, T5ForConditionalGeneration
+from transformers import GenerationConfig, T5Config, T5ForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutput
 
 from cxrflow.files import atomic_path
 from cxrflow.losses import known_cross_entropy
 from cxrflow.neural.encoders import build_encoder
-from cxrflow.neural.settings import PATCHES, DecoderSettings, VlmSettings
+from cxrflow.neural.settings import PATCHES, DataSettings, DecoderSettings, VlmSettings
 from cxrflow.neural.tokenizer import END_ID, PAD_ID, UNKNOWN_ID, missing_decoder
+from cxrflow.training import this_device
 
 IGNORED = -100
+TOKENS = {"decoder_start_token_id": PAD_ID, "pad_token_id": PAD_ID, "eos_token_id": END_ID}
 RARE = -2.0  # the log-odds of a finding before anything is learned
 
 
 class VlmOutput(NamedTuple):
-    """What a forward pass gives; `cross_attentions` is one (B, heads, T, 144) per decoder layer where asked for."""
+    """What a forward pass gives: patches (B, 144, d), one logit per finding (B, C), and the report's mean loss."""
 
     patches: Tensor
     finding_logits: Tensor
     generation_loss: Tensor
-    cross_attentions: tuple[Tensor, ...]
+
+
+class TakenOut(nn.Identity):
+    """Stands where T5's encoder was; generation asks it for the name of its input."""
+
+    main_input_name = "input_ids"
 
 
 class PooledClassifier(nn.Module):
@@ -60,6 +67,7 @@ class VisionLanguageModel(nn.Module):
         super().__init__()
         self.encoder = build_encoder(settings.encoder, image_size)
         self.decoder = build_decoder(settings.decoder, vocabulary)
+        self.layers = len(self.decoder.decoder.block)
         width = self.decoder.config.d_model
         self.projection = nn.Sequential(
             nn.Linear(self.encoder.width, width), nn.Dropout(settings.dropout), nn.ReLU(), nn.Linear(width, width)
@@ -68,22 +76,46 @@ class VisionLanguageModel(nn.Module):
         self.evidence_gate = settings.encoder.evidence_gate
         self.word_dropout = settings.decoder.word_dropout
 
-    def forward(self, images: Tensor, tokens: Tensor | None, attentions: bool = False) -> VlmOutput:
+    def forward(self, images: Tensor, tokens: Tensor | None) -> VlmOutput:
         """Run teacher-forced: images (B, 1, S, S) in 0..1, tokens (B, T) padded with 0; None leaves the decoder out."""
         patches = self.encoder(images)
         if tokens is None:
-            return VlmOutput(patches, self.classifier(patches), patches.new_zeros(()), ())
-        seen = self.projection(patches)
-        if self.evidence_gate:
-            seen = seen * self.classifier.evidence(patches).detach()
+            return VlmOutput(patches, self.classifier(patches), patches.new_zeros(()))
         written = self.decoder(
-            encoder_outputs=BaseModelOutput(last_hidden_state=seen),
+            encoder_outputs=BaseModelOutput(last_hidden_state=self.seen(patches)),
             decoder_input_ids=self.past_words(tokens),
             labels=tokens.masked_fill(tokens == PAD_ID, IGNORED),
-            output_attentions=attentions,
             use_cache=False,
         )
-        return VlmOutput(patches, self.classifier(patches), written.loss, written.cross_attentions or ())
+        return VlmOutput(patches, self.classifier(patches), written.loss)
+
+    def seen(self, patches: Tensor) -> Tensor:
+        """Return what the decoder reads of patches (B, 144, d): projected, and scaled by evidence where so set."""
+        seen = self.projection(patches)
+        return seen * self.classifier.evidence(patches).detach() if self.evidence_gate else seen
+
+    def cross_attentions(self, patches: Tensor, tokens: Tensor) -> tuple[Tensor, ...]:
+        """Return one (B, heads, T, 144) per decoder layer: what each token of a given report looks at."""
+        read = self.decoder.decoder(
+            input_ids=self.past_words(tokens),
+            encoder_hidden_states=self.seen(patches),
+            output_attentions=True,
+            use_cache=False,
+        )
+        return read.cross_attentions or ()
+
+    def write(self, patches: Tensor, length: int, beams: int) -> Tensor:
+        """Return the reports of patches (B, 144, d) as tokens (B, T): T is at most `length`, padding follows `</s>`.
+
+        One beam takes the likeliest token each time; more search as the paper does, and stop once that many have ended.
+        """
+        written = self.decoder.generate(  # type: ignore[misc]
+            encoder_outputs=BaseModelOutput(last_hidden_state=self.seen(patches)),
+            generation_config=GenerationConfig(
+                **TOKENS, max_new_tokens=length, num_beams=beams, early_stopping=beams > 1, do_sample=False
+            ),
+        )
+        return written[:, 1:]
 
     def past_words(self, tokens: Tensor) -> Tensor:
         """Return what the decoder reads (B, T): the tokens one place later; in training some are hidden."""
@@ -116,7 +148,8 @@ def vlm_loss(output: VlmOutput, findings: Tensor, classification_weight: float) 
 def build_decoder(settings: DecoderSettings, vocabulary: int) -> T5ForConditionalGeneration:
     """Return a T5 whose encoder is taken out: it would never run.
 
-    Attention is the eager kind, since the fused kinds do not give cross-attentions.
+    Attention is the eager kind, since the fused kinds do not give cross-attentions. What a published folder says of
+    how to generate (sampling, penalties) is set aside.
     """
     if settings.name == "small":
         model = T5ForConditionalGeneration(_small_config(settings, vocabulary))
@@ -125,7 +158,9 @@ def build_decoder(settings: DecoderSettings, vocabulary: int) -> T5ForConditiona
             model = T5ForConditionalGeneration.from_pretrained(settings.name, attn_implementation="eager")
         except (OSError, ValueError) as error:
             raise missing_decoder(settings.name) from error
-    model.encoder = nn.Identity()  # type: ignore[assignment]
+    model.encoder = TakenOut()  # type: ignore[assignment]
+    model.config.num_layers = len(model.decoder.block)  # the cache of past tokens counts layers by the encoder's
+    model.generation_config = GenerationConfig(**TOKENS)
     return model
 
 
@@ -163,6 +198,13 @@ def load_weights(model: nn.Module, path: Path) -> None:
     if set(found) != set(expected):
         raise RuntimeError(f"{path} holds {len(found)} tensors, the model has {len(expected)} of other names")
     model.load_state_dict(found, strict=False)
+
+
+def load_model(weights: Path, data: DataSettings, settings: VlmSettings, vocabulary: int) -> VisionLanguageModel:
+    """Return a trained model, ready to be read from (no dropout), on the device of this process."""
+    model = VisionLanguageModel(settings, data.image_size, len(data.labels), vocabulary)
+    load_weights(model, weights)
+    return model.to(this_device()).eval()
 
 
 def _first_names(state: dict[str, Tensor]) -> list[str]:

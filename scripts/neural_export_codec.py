@@ -1,0 +1,26 @@
+"""Run the trained encoder over the radiographs after a codec: JPEG or down-sampling.
+
+Needs: the model, the cohort's tables and images. Leaves: features of the decoded images and their bytes, by split.
+"""
+
+from pathlib import Path
+
+from cxrflow.logs import script_run
+from cxrflow.neural.codec_export import CodecFiles, export_codec
+from cxrflow.neural.cohort_files import CohortFiles
+from cxrflow.neural.settings import DataSettings, VlmSettings
+
+with script_run(snakemake):
+    read, made, params = snakemake.input, snakemake.output, snakemake.params
+    for split, features, sizes in zip(params.splits, made.features, made.sizes, strict=True):
+        export_codec(
+            CohortFiles.of(read),
+            Path(read.weights),
+            split,
+            snakemake.wildcards.codec,
+            CodecFiles(Path(features), Path(sizes)),
+            DataSettings.model_validate(params.data),
+            VlmSettings.model_validate(params.settings),
+            params.batch_size,
+            snakemake.threads,
+        )
