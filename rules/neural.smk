@@ -165,7 +165,7 @@ rule neural_export_attention:
         "results/benchmarks/{cohort}/neural_export_attention_{split}.tsv"
     conda:
         "../envs/vision.yaml"
-    threads: 2
+    threads: 1
     resources:
         gpu=1,
     params:

@@ -15,8 +15,8 @@ from cxrflow.neural.cohort_files import CohortFiles
 from cxrflow.neural.exports import Exports
 from cxrflow.neural.pointing import finding_covers
 from cxrflow.neural.pruning import kept_counts, patch_order
-from cxrflow.neural.report_quality import texts_by_image
 from cxrflow.neural.settings import GRID_SIDE, PruningSettings
+from cxrflow.neural.texts import texts_by_image
 from cxrflow.plotting import PALETTE, caption, figure_style, save_figure
 
 if TYPE_CHECKING:

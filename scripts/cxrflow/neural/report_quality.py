@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cxrflow.errors import UserError
 from cxrflow.metrics import interval, resampled_sums
 from cxrflow.neural.settings import EvaluationSettings
+from cxrflow.neural.texts import texts_by_image
 from cxrflow.reports.radgraph_f1 import report_f1
 
 Floats = NDArray[np.float64]
@@ -181,12 +182,6 @@ def corpus_bleu(sums: Sums, order: int) -> Floats:
             total = total + np.log(sums[f"matches_{size}"]) - np.log(sums[f"grams_{size}"])
         brevity = np.minimum(0, 1 - np.divide(sums["reference_length"], sums["length"]))
         return np.nan_to_num(np.exp(total / order + brevity))
-
-
-def texts_by_image(path: Path) -> dict[str, str]:
-    """Return the text of each image."""
-    table = pd.read_parquet(path, columns=["image_id", "text"])
-    return dict(zip(table["image_id"], table["text"].fillna(""), strict=True))
 
 
 class _Words:

@@ -101,7 +101,7 @@ class VlmSettings(Settings):
     """The language side."""
     dropout: float = Field(default=0.2, ge=0, lt=1)
     """Dropout in the projection between the two."""
-    epochs: int = Field(default=22, gt=0)
+    epochs: int = Field(default=20, gt=0)
     """Passes over the train split; the one with the lowest validation loss is kept."""
     findings_first: float = Field(default=0.45, ge=0, lt=1)
     """Share of the epochs that teach the encoder the findings alone, before the decoder joins (the paper: 0, since its
@@ -160,7 +160,7 @@ class AttentionSettings(Settings):
 class PruningSettings(Settings):
     """Which patches are kept."""
 
-    percentiles: tuple[float, ...] = (2.3, 6.6, 10.0, 25.0, 100.0)
+    percentiles: tuple[float, ...] = (2.3, 6.6, 25.0, 100.0)
     """Shares of patches to keep, in per cent, ascending; the paper's headline is 2.3."""
     mode: Literal["percentile", "topk"] = "percentile"
     """Keep what lies above the score's percentile (the paper: 2.3 keeps 4 of 144) or exactly the rounded share."""
@@ -241,7 +241,7 @@ class CodecSettings(Settings):
 
     jpeg_qualities: tuple[Annotated[int, Field(ge=1, le=95)], ...] = (2, 10)
     """Qualities of JPEG at the model's image size."""
-    sides: tuple[Annotated[int, Field(ge=4)], ...] = (16, 32)
+    sides: tuple[Annotated[int, Field(ge=4)], ...] = (32,)
     """Sides in pixels of images that are down-sampled by area and brought back to size."""
 
 

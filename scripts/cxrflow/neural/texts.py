@@ -99,6 +99,12 @@ def write_texts(
                 logger.info("%s: texts and graphs of %d radiographs", name, len(images))
 
 
+def texts_by_image(path: Path) -> dict[str, str]:
+    """Return the text of each image."""
+    table = pd.read_parquet(path, columns=["image_id", "text"])
+    return dict(zip(table["image_id"], table["text"].fillna(""), strict=True))
+
+
 def read_texts(files: TextFiles, images: Sequence[str]) -> list[str]:
     """Return the texts of `images`, in their order."""
     return list(_of_images(pd.read_parquet(files.texts), images, files.texts))
