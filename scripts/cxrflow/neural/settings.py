@@ -101,9 +101,9 @@ class VlmSettings(Settings):
     """The language side."""
     dropout: float = Field(default=0.2, ge=0, lt=1)
     """Dropout in the projection between the two."""
-    epochs: int = Field(default=20, gt=0)
+    epochs: int = Field(default=26, gt=0)
     """Passes over the train split; the one with the lowest validation loss is kept."""
-    findings_first: float = Field(default=0.45, ge=0, lt=1)
+    findings_first: float = Field(default=0.35, ge=0, lt=1)
     """Share of the epochs that teach the encoder the findings alone, before the decoder joins (the paper: 0, since its
     encoder comes pretrained). A decoder that starts beside an untrained encoder learns to look away from lesions."""
     batch_size: int = Field(default=32, gt=0)
