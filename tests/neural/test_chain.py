@@ -38,6 +38,7 @@ SETTINGS = NeuralSettings.model_validate(
             "precision": "fp32",
         },
         "pruning": {"percentiles": [2.3, 25, 100]},
+        "codecs": {"jpeg_qualities": [10], "sides": [16]},
         "evaluation": {"resamples": 100},
         "gallery": {"percentiles": [2.3, 25]},
         "gnn": {"targets": LABELS, "epochs": 2, "seeds": [0], "hidden": 16},
@@ -165,8 +166,8 @@ def test_predictions_are_of_the_test_split_once_per_variant(chain: Path) -> None
     variant = ["input", "selector", "text", "kept_percent", "labels"]
     assert not table.duplicated(["image_id", "target", *variant]).any()
     assert table["image_id"].nunique() == 24
-    # Two pruned shares, three blind selectors, three texts, four codecs.
-    images, texts, fused, controls = 3 * 2 + 1 + 4 + 3 * 2, 3, 3 * (2 + 1), 3 * 2
+    # Two pruned shares, three blind selectors, three texts, two codecs.
+    images, texts, fused, controls = 3 * 2 + 1 + 2 + 3 * 2, 3, 3 * (2 + 1), 3 * 2
     assert table.groupby(variant).ngroups == images + texts + fused + controls
     assert table["probability"].between(0, 1).all()
 
