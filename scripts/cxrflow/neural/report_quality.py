@@ -23,6 +23,7 @@ Graph = Mapping[str, Any]
 
 COLUMNS = ["n", "n_patients", "writer", "metric", "value", "low", "high"]
 ORDERS = (1, 2, 3, 4)
+DECIMALS = 12
 REWARDS: tuple[Any, ...] = ("entity", "partial", "complete")
 MODEL = "model"
 _WORD = re.compile(r"\d+\.\d+|[^\W_]+|\.")
@@ -129,7 +130,9 @@ def quality_table(
         counts = report_counts(reports, truth)
         drawn = resampled_sums(counts.to_numpy(), patients, settings.resamples, settings.seed)
         sums = np.vstack([counts.to_numpy().sum(axis=0), drawn])
-        found[writer] = measure(dict(zip(counts.columns, sums.T, strict=True)))
+        measured = measure(dict(zip(counts.columns, sums.T, strict=True)))
+        # The last digits of logarithms and sums depend on how arrays lie in memory; tables must not.
+        found[writer] = {name: np.round(values, DECIMALS) for name, values in measured.items()}
     rows = [_row(facts, writer, name, values) for writer, own in found.items() for name, values in own.items()]
     for writer in [name for name in found if name != MODEL]:
         for name, values in found[writer].items():
