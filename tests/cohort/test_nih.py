@@ -1,5 +1,4 @@
 import importlib.util
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -225,11 +224,9 @@ def test_the_manifest_is_canonical(tree: Tree, tmp_path: Path) -> None:
     assert back["boxes"].iloc[3][0] == {"label": "Mass", "x": 1.0, "y": 2.0, "w": 3.0, "h": 4.0}
 
 
-def test_the_real_table_has_its_published_counts_and_is_read_in_seconds() -> None:
+def test_the_real_table_has_its_published_counts() -> None:
     refused = Quarantine("test")
-    started = time.perf_counter()
     images, rows = read_entries(installed("Data_Entry_2017_v2020.csv.gz"), refused)
-    assert time.perf_counter() - started < 20
     assert (rows, len(images), refused.rows) == (112_120, 112_120, [])
     assert images["patient_id"].nunique() == 30_805
     counts = {label: int(images[label].sum()) for label in ("No Finding", "Infiltration", "Pneumonia", "Hernia")}
