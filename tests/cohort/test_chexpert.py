@@ -155,7 +155,7 @@ def test_the_manifest_is_canonical(tree: Tree, tmp_path: Path) -> None:
     assert len(pd.read_parquet(tmp_path / "manifest.parquet")) == 4
 
 
-def test_the_real_training_table_has_its_published_counts_and_is_read_in_seconds(tmp_path: Path) -> None:
+def test_the_real_training_table_has_its_published_counts(tmp_path: Path) -> None:
     spec = importlib.util.find_spec("torchxrayvision")
     assert spec is not None
     assert spec.origin is not None
