@@ -6,8 +6,8 @@ the model wrote some. Leaves: six results tables.
 
 from pathlib import Path
 
+from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.logs import script_run
-from cxrflow.neural.cohort_files import CohortFiles
 from cxrflow.neural.exports import Exports
 from cxrflow.neural.report_quality import ReportFiles
 from cxrflow.neural.results import Measured, ResultFiles, write_results

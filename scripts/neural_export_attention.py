@@ -6,9 +6,9 @@ image ids of one split.
 
 from pathlib import Path
 
+from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.logs import script_run
 from cxrflow.neural.attention import ExportFiles, export_attention
-from cxrflow.neural.cohort_files import CohortFiles
 from cxrflow.neural.settings import AttentionSettings, DataSettings, VlmSettings
 from cxrflow.neural.texts import TextFiles
 

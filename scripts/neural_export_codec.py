@@ -5,9 +5,9 @@ Needs: the model, the cohort's tables and images. Leaves: features of the decode
 
 from pathlib import Path
 
+from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.logs import script_run
 from cxrflow.neural.codec_export import CodecFiles, export_codec
-from cxrflow.neural.cohort_files import CohortFiles
 from cxrflow.neural.settings import DataSettings, VlmSettings
 
 with script_run(snakemake):

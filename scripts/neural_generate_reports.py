@@ -5,8 +5,8 @@ Needs: the model, its tokenizer, the cohort's tables and images. Leaves: one tex
 
 from pathlib import Path
 
+from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.logs import script_run
-from cxrflow.neural.cohort_files import CohortFiles
 from cxrflow.neural.generation import generate_reports
 from cxrflow.neural.settings import DataSettings, TextSettings, VlmSettings
 

@@ -6,8 +6,8 @@ Leaves: gallery.png.
 
 from pathlib import Path
 
+from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.logs import script_run
-from cxrflow.neural.cohort_files import CohortFiles
 from cxrflow.neural.exports import Exports
 from cxrflow.neural.gallery import Looks, plot_gallery
 from cxrflow.neural.settings import PruningSettings

@@ -6,8 +6,8 @@ Leaves: the test split's probabilities, one row per image, target and variant.
 
 from pathlib import Path
 
+from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.logs import script_run
-from cxrflow.neural.cohort_files import CohortFiles
 from cxrflow.neural.gnn_training import SPLITS, GraphFiles, train_gnn
 from cxrflow.neural.settings import GnnSettings
 

@@ -5,8 +5,8 @@ Needs: manifest, reports, split, image store. Leaves: weights, tokenizer, histor
 
 from pathlib import Path
 
+from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.logs import script_run
-from cxrflow.neural.cohort_files import CohortFiles
 from cxrflow.neural.settings import DataSettings, VlmSettings
 from cxrflow.neural.vlm_training import VlmFiles, train_vlm
 

@@ -6,8 +6,8 @@ Leaves: a table and JSON lines per text setting.
 
 from pathlib import Path
 
+from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.logs import script_run
-from cxrflow.neural.cohort_files import CohortFiles
 from cxrflow.neural.texts import ReadFiles, TextFiles, write_texts
 
 with script_run(snakemake):

@@ -1,6 +1,11 @@
 """The base of every configuration model: strict, immutable, described."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
+
+Precision = Literal["auto", "fp32", "bf16"]
+"""Arithmetic of a model's forward pass; `auto` is bf16 where this machine has it in hardware, fp32 elsewhere."""
 
 
 class Settings(BaseModel):

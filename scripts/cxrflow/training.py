@@ -28,6 +28,7 @@ from accelerate.state import AcceleratorState, PartialState
 from torch import Tensor, nn
 
 from cxrflow.files import atomic_path, sha256
+from cxrflow.settings import Precision
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class Plan:
 
     epochs: int
     seed: int = 0
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     accumulation: int = 1
     schedule: Literal["constant", "cosine"] = "constant"
     warmup: float = 0.05
@@ -101,6 +102,23 @@ def this_device() -> torch.device:
     return PartialState().device
 
 
+def arithmetic(precision: Precision) -> Literal["fp32", "bf16"]:
+    """Return what a wanted precision is on this machine: `auto` is bf16 only where the hardware computes in it.
+
+    A processor without such instructions emulates bf16, at a fraction of the speed of fp32.
+    """
+    if precision != "auto":
+        return precision
+    return "bf16" if _has_bf16(this_device()) else "fp32"
+
+
+def _has_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    able = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+    return bool(able.get("amx_bf16") or able.get("avx512_bf16"))
+
+
 def seed_everything(*seed: int) -> None:
     """Seed python, numpy and torch from a list of integers."""
     number = int(np.random.SeedSequence(seed).generate_state(1)[0])
@@ -130,7 +148,7 @@ def fit(
     batches are averaged, and what remains at the end of an epoch makes a step as well. `validate(model)` returns
     numbers by name, among them `plan.select`.
     """
-    accelerator = _accelerator(plan.precision)
+    accelerator = _accelerator(arithmetic(plan.precision))
     rates = [group["lr"] for group in optimiser.param_groups]
     wrapped, prepared = accelerator.prepare(model, optimiser)
     progress = _load(resume, model, optimiser) or Progress([], _copy(model))

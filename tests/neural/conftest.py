@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.cohort.tables import write_manifest, write_reports, write_split
 from cxrflow.files import write_table
-from cxrflow.neural.cohort_files import CohortFiles
 from cxrflow.reports.extract import write_extraction
 from cxrflow.reports.settings import ExtractSettings
 
@@ -55,7 +55,7 @@ def make_cohort(root: Path, patients: int, seed: int = 0) -> MadeUp:
     return MadeUp(CohortFiles(*(root / name for name in _NAMES)), graphs, findings, root)
 
 
-_NAMES = ("manifest.parquet", "split.parquet", "reports.parquet", "images.npy", "images.parquet")
+_NAMES = ("manifest.parquet", "split.parquet", "images.npy", "images.parquet", "reports.parquet")
 
 
 def _draw(image: np.ndarray, number: int, rng: np.random.Generator) -> dict[str, object]:

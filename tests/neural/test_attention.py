@@ -20,12 +20,13 @@ from cxrflow.neural.attention import (
     export_attention,
     patch_attention,
 )
-from cxrflow.neural.dataset import read_images
 from cxrflow.neural.pruning import patch_order
 from cxrflow.neural.settings import AttentionSettings, DataSettings, DecoderSettings, EncoderSettings, VlmSettings
 from cxrflow.neural.texts import TextFiles
 from cxrflow.neural.tokenizer import END_ID, PAD_ID, encode, load_tokenizer, save_tokenizer, train_tokenizer
-from cxrflow.neural.vlm import VisionLanguageModel, load_weights, save_weights
+from cxrflow.neural.vlm import VisionLanguageModel
+from cxrflow.radiographs import read_images
+from cxrflow.weights import load_weights, save_weights
 
 torch.set_num_threads(1)
 PLANTED = (57, 73, 84, 115)

@@ -16,7 +16,8 @@ from cxrflow.errors import UserError
 from cxrflow.neural.codec_export import CodecFiles, coded_batches, export_codec, load_encoder
 from cxrflow.neural.codecs import coded, encoded
 from cxrflow.neural.settings import DataSettings, DecoderSettings, EncoderSettings, VlmSettings
-from cxrflow.neural.vlm import VisionLanguageModel, save_weights
+from cxrflow.neural.vlm import VisionLanguageModel
+from cxrflow.weights import save_weights
 
 SMALL = VlmSettings(encoder=EncoderSettings(widths=(16, 16)), decoder=DecoderSettings(width=16, heads=2, layers=1))
 DATA = DataSettings(image_size=96, labels=("Lung Lesion",))

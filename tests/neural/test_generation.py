@@ -13,7 +13,8 @@ from transformers.modeling_outputs import BaseModelOutput
 from cxrflow.neural.generation import generate_reports
 from cxrflow.neural.settings import DataSettings, DecoderSettings, EncoderSettings, TextSettings, VlmSettings
 from cxrflow.neural.tokenizer import END_ID, PAD_ID, decode, encode, save_tokenizer, train_tokenizer
-from cxrflow.neural.vlm import VisionLanguageModel, save_weights
+from cxrflow.neural.vlm import VisionLanguageModel
+from cxrflow.weights import save_weights
 
 torch.set_num_threads(1)
 SETTINGS = VlmSettings(

@@ -8,22 +8,23 @@ from cxrflow.cohort.policies import UncertainPolicy, uncertain_value
 from cxrflow.cohort.tables import read_labels
 from cxrflow.errors import UserError
 
-_COLUMNS = ["image_id", "patient_id", "study_id", "split", "view", "height", "width", "boxes", "text"]
+_COLUMNS = ["image_id", "patient_id", "study_id", "split", "view", "height", "width", "boxes"]
 
 
 def load_samples(
     manifest: Path,
     split: Path,
-    reports: Path,
+    reports: Path | None,
     labels: list[str],
     uncertain: UncertainPolicy = "zero",
     store_index: Path | None = None,
 ) -> pd.DataFrame:
-    """Return one row per image that has a report (and, with `store_index`, was decoded), sorted by image_id.
+    """Return one row per image, sorted by image_id; with `reports` those that have one, with `store_index` those that
+    were decoded.
 
-    Columns: image_id, patient_id, study_id, split, view, height, width, boxes, text, then one float column per label:
-    1 present, 0 absent or not mentioned; uncertain by policy (`ignore` leaves NaN). Raises UserError for a label that
-    the cohort does not have.
+    Columns: image_id, patient_id, study_id, split, view, height, width, boxes, (with `reports`) text, then one float
+    column per label: 1 present, 0 absent or not mentioned; uncertain by policy (`ignore` leaves NaN). Raises UserError
+    for a label that the cohort does not have.
     """
     known = read_labels(manifest)
     unknown = [label for label in labels if label not in known]
@@ -33,9 +34,10 @@ def load_samples(
     for label in labels:
         images[label] = images[label].fillna(0.0).replace(-1.0, uncertain_value(uncertain, label))
     samples = images.merge(pd.read_parquet(split)[["image_id", "split"]], on="image_id", validate="one_to_one")
-    samples = samples.merge(
-        pd.read_parquet(reports, columns=["study_id", "text"]), on="study_id", validate="many_to_one"
-    )
+    columns = _COLUMNS
+    if reports is not None:
+        texts = pd.read_parquet(reports, columns=["study_id", "text"])
+        samples, columns = samples.merge(texts, on="study_id", validate="many_to_one"), [*_COLUMNS, "text"]
     if store_index is not None:
         samples = samples[samples["image_id"].isin(pd.read_parquet(store_index)["image_id"])]
-    return samples.sort_values("image_id", ignore_index=True)[[*_COLUMNS, *labels]]
+    return samples.sort_values("image_id", ignore_index=True)[[*columns, *labels]]

@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.files import atomic_path, write_table
 from cxrflow.neural.alignment import read_entity_characters
-from cxrflow.neural.cohort_files import CohortFiles
-from cxrflow.neural.dataset import image_batches, split_samples
+from cxrflow.neural.dataset import split_samples
 from cxrflow.neural.settings import PATCHES, AttentionSettings, DataSettings, VlmSettings
 from cxrflow.neural.texts import TextFiles, read_texts
 from cxrflow.neural.tokenizer import END_ID, PAD_ID, covering, encode, load_tokenizer, trimmed
 from cxrflow.neural.vlm import VisionLanguageModel, load_model
+from cxrflow.radiographs import image_batches
 from cxrflow.training import prepare_torch, this_device
 
 logger = logging.getLogger(__name__)

@@ -12,14 +12,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.cohort.store import ImageStore
 from cxrflow.errors import UserError
 from cxrflow.files import atomic_path
+from cxrflow.networks import SmallResNet
 from cxrflow.neural.codecs import Pixels, codec_parts, coded
-from cxrflow.neural.cohort_files import CohortFiles
-from cxrflow.neural.dataset import read_images
-from cxrflow.neural.encoders import SmallResNet, TimmEncoder, build_encoder
+from cxrflow.neural.encoders import TimmEncoder, build_encoder
 from cxrflow.neural.settings import PATCHES, DataSettings, EncoderSettings, VlmSettings
+from cxrflow.radiographs import read_images
 from cxrflow.training import prepare_torch, this_device
 
 logger = logging.getLogger(__name__)

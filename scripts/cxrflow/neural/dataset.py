@@ -9,11 +9,12 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from cxrflow.augment import augment
+from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.cohort.store import ImageStore
 from cxrflow.errors import UserError
-from cxrflow.neural.augment import augment
-from cxrflow.neural.cohort_files import CohortFiles
 from cxrflow.neural.tokenizer import encode, trimmed
+from cxrflow.radiographs import read_images
 
 
 @dataclass(frozen=True)
@@ -67,19 +68,6 @@ class AugmentedBatches:
             if number < self.without_reports:
                 del batch["tokens"]
             yield {**batch, "images": augment(batch["images"], generator)}
-
-
-def read_images(images: np.ndarray, rows: np.ndarray) -> Tensor:
-    """Return rows of a uint8 store as float32 (B, 1, S, S) in 0..1."""
-    return torch.from_numpy(np.stack([images[row] for row in rows])).unsqueeze(1).float() / 255
-
-
-def image_batches(store: ImageStore, samples: pd.DataFrame, size: int) -> Iterator[tuple[slice, Tensor]]:
-    """Yield the images of `samples` (B, 1, S, S) float32 in 0..1, in order, each batch with its rows of `samples`."""
-    rows = store.rows(samples["image_id"])
-    for start in range(0, len(rows), size):
-        part = slice(start, min(start + size, len(rows)))
-        yield part, read_images(store.images, rows[part])
 
 
 def split_samples(cohort: CohortFiles, split: str) -> pd.DataFrame:

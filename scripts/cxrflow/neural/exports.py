@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cxrflow.neural.cohort_files import CohortFiles
+from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.neural.pruning import read_scores
 
 

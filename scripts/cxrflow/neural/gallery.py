@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.cohort.store import ImageStore
-from cxrflow.neural.cohort_files import CohortFiles
 from cxrflow.neural.exports import Exports
 from cxrflow.neural.pointing import finding_covers
 from cxrflow.neural.pruning import kept_counts, patch_order

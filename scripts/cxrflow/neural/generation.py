@@ -8,13 +8,14 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.files import write_table
-from cxrflow.neural.cohort_files import CohortFiles
-from cxrflow.neural.dataset import image_batches, split_samples
+from cxrflow.neural.dataset import split_samples
 from cxrflow.neural.masking import tidy
 from cxrflow.neural.settings import DataSettings, TextSettings, VlmSettings
 from cxrflow.neural.tokenizer import decode, load_tokenizer
 from cxrflow.neural.vlm import VisionLanguageModel, load_model
+from cxrflow.radiographs import image_batches
 from cxrflow.training import prepare_torch, this_device
 
 logger = logging.getLogger(__name__)

@@ -12,17 +12,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.cohort.policies import UncertainPolicy
 from cxrflow.errors import UserError
 from cxrflow.files import write_table
 from cxrflow.losses import known_cross_entropy
-from cxrflow.neural.cohort_files import CohortFiles
 from cxrflow.neural.gnn import GraphClassifier
 from cxrflow.neural.graph_batches import ShuffledGraphs, SplitGraphs, StoredBatches, in_order
 from cxrflow.neural.graphs import Graphs
 from cxrflow.neural.settings import GnnSettings
 from cxrflow.neural.variants import Variant, permuted, variants
-from cxrflow.training import Batch, Plan, fit, prepare_torch, this_device
+from cxrflow.training import Batch, Plan, arithmetic, fit, prepare_torch, this_device
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def train_gnn(
     prepare_torch(threads, seed)
     graphs, targets = Graphs.load(inputs.graphs), list(settings.targets)
     samples = cohort.samples(targets, uncertain).set_index("image_id")
-    precision = torch.bfloat16 if settings.precision == "bf16" else torch.float32
+    precision = torch.bfloat16 if arithmetic(settings.precision) == "bf16" else torch.float32
     splits = {split: replace(_split(graphs, samples, inputs, split, targets), precision=precision) for split in SPLITS}
     read = Cohort(splits, {name: _decoded(name, files, splits) for name, files in inputs.codecs.items()})
     tables = []

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.files import write_twins
-from cxrflow.neural.cohort_files import CohortFiles
 from cxrflow.neural.compression import compression_table
 from cxrflow.neural.evaluation import classifier_table, evaluate_predictions, paired_differences
 from cxrflow.neural.exports import Exports

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from cxrflow.cohort.policies import OTHER, UncertainPolicy
-from cxrflow.settings import Settings
+from cxrflow.settings import Precision, Settings
 
 GRID_SIDE = 12
 """Patches along each side of a radiograph: Swin-base at 384 px has stride 32, our small network at 192 px stride 16."""
@@ -118,8 +118,9 @@ class VlmSettings(Settings):
     """Learning rates over time: constant (the paper) or falling to zero along a cosine after a short warm-up."""
     classification_weight: float = Field(default=2.0, ge=0)
     """Weight of the findings' loss beside the report's (the paper: 0.5)."""
-    precision: Literal["fp32", "bf16"] = "bf16"
-    """Arithmetic of the forward pass; bf16 is faster where the processor has it, and changes the numbers slightly."""
+    precision: Precision = "auto"
+    """Arithmetic of the forward pass; bf16 is faster where the hardware has it (`auto`), and changes the numbers
+    slightly."""
     seed: int = Field(default=0, ge=0)
     """Seed of weights, order, dropout and augmentation."""
 
@@ -216,7 +217,7 @@ class GnnSettings(Settings):
     """Graphs per step."""
     learning_rate: float = Field(default=2e-3, gt=0)
     """Rate of Adam."""
-    precision: Literal["fp32", "bf16"] = "bf16"
+    precision: Precision = "auto"
     """Arithmetic of the forward pass, as for the vision-language model."""
     permuted_control: bool = True
     """Train and test once more, in every text setting, with labels permuted among patients: chance is expected."""

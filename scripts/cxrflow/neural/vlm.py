@@ -1,6 +1,5 @@
 """The vision-language model: patches -> projection -> T5 decoder that writes the report; findings classified beside."""
 
-import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,16 +9,16 @@ from torch.nn import functional as F
 from transformers import GenerationConfig, T5Config, T5ForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutput
 
-from cxrflow.files import atomic_path
 from cxrflow.losses import known_cross_entropy
+from cxrflow.networks import PooledClassifier
 from cxrflow.neural.encoders import build_encoder
-from cxrflow.neural.settings import PATCHES, DataSettings, DecoderSettings, VlmSettings
+from cxrflow.neural.settings import DataSettings, DecoderSettings, VlmSettings
 from cxrflow.neural.tokenizer import END_ID, PAD_ID, UNKNOWN_ID, missing_decoder
 from cxrflow.training import this_device
+from cxrflow.weights import load_weights
 
 IGNORED = -100
 TOKENS = {"decoder_start_token_id": PAD_ID, "pad_token_id": PAD_ID, "eos_token_id": END_ID}
-RARE = -2.0  # the log-odds of a finding before anything is learned
 
 
 class VlmOutput(NamedTuple):
@@ -34,30 +33,6 @@ class TakenOut(nn.Identity):
     """Stands where T5's encoder was; generation asks it for the name of its input."""
 
     main_input_name = "input_ids"
-
-
-class PooledClassifier(nn.Module):
-    """One logit per finding from 144 patch features.
-
-    `mean` pools the features first (the paper). `logsumexp` scores each patch and takes a soft maximum, so that a
-    finding in one patch is enough and the patch is told that it was the one (our choice for training from scratch).
-    """
-
-    def __init__(self, width: int, findings: int, pooling: str) -> None:
-        super().__init__()
-        self.linear = nn.Linear(width, findings)
-        nn.init.constant_(self.linear.bias, RARE)
-        self.pooling = pooling
-
-    def forward(self, patches: Tensor) -> Tensor:
-        """Return logits (B, findings) of patches (B, 144, width)."""
-        if self.pooling == "mean":
-            return self.linear(patches.mean(dim=1))
-        return torch.logsumexp(self.linear(patches).float(), dim=1) - math.log(PATCHES)
-
-    def evidence(self, patches: Tensor) -> Tensor:
-        """Return (B, 144, 1): the probability of the likeliest finding in each patch."""
-        return torch.sigmoid(self.linear(patches).amax(dim=-1, keepdim=True))
 
 
 class VisionLanguageModel(nn.Module):
@@ -180,36 +155,8 @@ def _small_config(settings: DecoderSettings, vocabulary: int) -> T5Config:
     return config
 
 
-def save_weights(model: nn.Module, path: Path) -> None:
-    """Write a model's weights as safetensors; a tensor that has several names is written under the first of them."""
-    from safetensors.torch import save_file
-
-    state = model.state_dict()
-    with atomic_path(path) as temporary:
-        save_file({name: state[name].detach().cpu().contiguous() for name in _first_names(state)}, str(temporary))
-
-
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Read what `save_weights` wrote; raise RuntimeError where it is of another model."""
-    from safetensors.torch import load_file
-
-    found = load_file(path)
-    expected = _first_names(model.state_dict())
-    if set(found) != set(expected):
-        raise RuntimeError(f"{path} holds {len(found)} tensors, the model has {len(expected)} of other names")
-    model.load_state_dict(found, strict=False)
-
-
 def load_model(weights: Path, data: DataSettings, settings: VlmSettings, vocabulary: int) -> VisionLanguageModel:
     """Return a trained model, ready to be read from (no dropout), on the device of this process."""
     model = VisionLanguageModel(settings, data.image_size, len(data.labels), vocabulary)
     load_weights(model, weights)
     return model.to(this_device()).eval()
-
-
-def _first_names(state: dict[str, Tensor]) -> list[str]:
-    """Return one name per tensor: T5 knows its embedding under three (safetensors' own choice varies by run)."""
-    first: dict[int, str] = {}
-    for name in sorted(state):
-        first.setdefault(state[name].data_ptr() if state[name].numel() else id(state[name]), name)
-    return sorted(first.values())

@@ -10,14 +10,15 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.files import write_table
 from cxrflow.metrics import auroc
-from cxrflow.neural.cohort_files import CohortFiles
 from cxrflow.neural.dataset import AugmentedBatches, RadiographReports, pair
 from cxrflow.neural.settings import DataSettings, VlmSettings
 from cxrflow.neural.tokenizer import published_tokenizer, save_tokenizer, train_tokenizer
-from cxrflow.neural.vlm import VisionLanguageModel, save_weights, vlm_loss
-from cxrflow.training import Batch, Plan, Resume, fingerprint, fit, prepare_torch
+from cxrflow.neural.vlm import VisionLanguageModel, vlm_loss
+from cxrflow.training import Batch, Plan, Resume, arithmetic, fingerprint, fit, prepare_torch
+from cxrflow.weights import save_weights
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +53,8 @@ def train_vlm(
         pair(store, rows, labels, tokenizer, settings.decoder.max_text_length) for rows in splits.values()
     )
     model = VisionLanguageModel(settings, data.image_size, len(labels), tokenizer.get_vocab_size())
-    logger.info("%d training and %d validation radiographs, %d parameters", len(train), len(validate), _size(model))
+    about = (len(train), len(validate), _size(model), arithmetic(settings.precision))
+    logger.info("%d training and %d validation radiographs, %d parameters, %s arithmetic", *about)
     resume = Resume(outputs.resume, fingerprint(_facts(data, settings, threads), [*cohort.tables(), *code]))
     history, logits = _fit(model, train, validate, labels, settings, resume)
     write_table(outputs.history, pd.DataFrame(history))
@@ -136,7 +138,8 @@ def _tokenizer(samples: pd.DataFrame, settings: VlmSettings) -> Tokenizer:
 
 
 def _facts(data: DataSettings, settings: VlmSettings, threads: int) -> dict:
-    return {"data": data.model_dump(mode="json"), "vlm": settings.model_dump(mode="json"), "threads": threads}
+    chosen = {"data": data.model_dump(mode="json"), "vlm": settings.model_dump(mode="json")}
+    return {**chosen, "threads": threads, "arithmetic": arithmetic(settings.precision)}
 
 
 def _size(model: nn.Module) -> int:

@@ -1,4 +1,4 @@
-"""The canonical tables and the image store, as the neural rules receive them."""
+"""The canonical tables and the image store, as the rules of every system receive them."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,21 +13,22 @@ from cxrflow.cohort.store import ImageStore
 
 @dataclass(frozen=True)
 class CohortFiles:
-    """The canonical tables and the store that the neural rules read."""
+    """The canonical tables and the store that rules read; `reports` only for systems that read reports."""
 
     manifest: Path
     split: Path
-    reports: Path
     images: Path
     index: Path
+    reports: Path | None = None
 
     @classmethod
     def of(cls, named: Any) -> "CohortFiles":
         """Return the files under these names of a rule's input."""
-        return cls(*(Path(getattr(named, field.name)) for field in fields(cls)))
+        found = {field.name: getattr(named, field.name, None) for field in fields(cls)}
+        return cls(**{name: Path(file) for name, file in found.items() if file})
 
     def samples(self, labels: list[str], uncertain: UncertainPolicy) -> pd.DataFrame:
-        """Return one row per decoded image with a report."""
+        """Return one row per decoded image (with a report, where there are reports)."""
         return load_samples(self.manifest, self.split, self.reports, labels, uncertain, self.index)
 
     def store(self) -> ImageStore:
@@ -36,4 +37,4 @@ class CohortFiles:
 
     def tables(self) -> list[Path]:
         """Return what identifies the data; the index stands for the images, which would take minutes to read."""
-        return [self.manifest, self.split, self.reports, self.index]
+        return [file for file in (self.manifest, self.split, self.reports, self.index) if file is not None]
