@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from cxrflow.cohort.adapters.nih import NIH_LABELS, ages, image_files, label_values, read_box_list, read_entries
+from cxrflow.cohort.adapters.nih import (
+    NIH_LABELS,
+    ages,
+    image_files,
+    label_values,
+    read_box_list,
+    read_entries,
+    with_findings,
+)
 from cxrflow.cohort.adapters.raw import Source
 from cxrflow.cohort.adapters.reading import Cohort, read_cohort
 from cxrflow.cohort.quarantine import Quarantine
@@ -51,13 +59,14 @@ class Tree:
         text = "\n".join(["Image Index,Finding Label,Bbox [x,y,w,h],,,", *rows]) + "\n"
         (self.root / "BBox_List_2017.csv").write_text(text)
 
-    def image(self, path: str) -> None:
+    def image(self, path: str, width: int = 4, height: int = 4) -> None:
         (self.root / path).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("L", (4, 4)).save(self.root / path)
+        Image.new("L", (width, height)).save(self.root / path)
 
-    def read(self) -> tuple[Cohort, list[tuple[str, str, str]]]:
+    def read(self, long_tail: Path | None = None) -> tuple[Cohort, list[tuple[str, str, str]]]:
         refused = Quarantine("test")
-        cohort = read_cohort("nih", Source(self.root, self.root), ReadingSettings(), refused)
+        source = Source(self.root, self.root, long_tail=long_tail)
+        cohort = read_cohort("nih", source, ReadingSettings(), refused)
         return cohort, [(file, row, reason) for file, row, _, reason in refused.rows]
 
 
@@ -103,14 +112,30 @@ def test_the_study_is_the_follow_up_number_which_need_not_be_the_images_number(t
     assert tree.read()[0].manifest["study_id"].iloc[3] == "00000003_007"
 
 
-def test_boxes_and_size_are_in_the_pixels_of_the_published_png_not_of_the_radiograph(tree: Tree) -> None:
-    tree.boxes("00000003_000.png,Infiltrate,256,512,128,64", "00000003_000.png,Mass,1,2,3,4")
+def test_boxes_and_size_of_a_published_png_are_as_published_not_those_of_the_radiograph(tree: Tree) -> None:
+    tree.image("images_012/images/00000003_000.png", 1024, 1024)
+    tree.boxes("00000003_000.png,Infiltrate,256,512,128,64.5", "00000003_000.png,Mass,1,2,3,4")
     row = tree.read()[0].manifest.iloc[3]
     assert (row["height"], row["width"]) == (1024, 1024)
     assert row["boxes"] == [
-        {"label": "Infiltration", "x": 256.0, "y": 512.0, "w": 128.0, "h": 64.0},
+        {"label": "Infiltration", "x": 256.0, "y": 512.0, "w": 128.0, "h": 64.5},
         {"label": "Mass", "x": 1.0, "y": 2.0, "w": 3.0, "h": 4.0},
     ]
+
+
+def test_boxes_of_a_resized_copy_lie_on_the_same_part_of_the_chest(tree: Tree) -> None:
+    tree.image("images_012/images/00000003_000.png", width=512, height=256)
+    tree.boxes("00000003_000.png,Mass,256,512,128,64")
+    row = tree.read()[0].manifest.iloc[3]
+    assert (row["height"], row["width"]) == (256, 512)
+    assert row["boxes"] == [{"label": "Mass", "x": 128.0, "y": 128.0, "w": 64.0, "h": 16.0}]
+
+
+def test_a_file_that_is_no_image_is_quarantined(tree: Tree) -> None:
+    (tree.root / "images_012/images/00000003_000.png").write_text("moved to another server")
+    cohort, refused = tree.read()
+    assert [(row, "not a JPEG, PNG or DICOM" in reason) for _, row, reason in refused] == [("00000003_000.png", True)]
+    assert len(cohort.manifest) == 3
 
 
 def test_a_box_with_an_unknown_label_or_a_side_that_is_no_number_is_quarantined(tree: Tree) -> None:
@@ -217,6 +242,7 @@ def test_labels_say_exactly_the_joined_findings(findings: set[str]) -> None:
 
 
 def test_the_manifest_is_canonical(tree: Tree, tmp_path: Path) -> None:
+    tree.image("images_012/images/00000003_000.png", 1024, 1024)
     tree.boxes("00000003_000.png,Mass,1,2,3,4")
     cohort, _ = tree.read()
     write_manifest(tmp_path / "manifest.parquet", cohort.manifest, cohort.labels)
@@ -227,13 +253,14 @@ def test_the_manifest_is_canonical(tree: Tree, tmp_path: Path) -> None:
 def test_the_real_table_has_its_published_counts() -> None:
     refused = Quarantine("test")
     images, rows = read_entries(installed("Data_Entry_2017_v2020.csv.gz"), refused)
+    images = with_findings(images, "Data_Entry_2017_v2020.csv", refused)
     assert (rows, len(images), refused.rows) == (112_120, 112_120, [])
     assert images["patient_id"].nunique() == 30_805
     counts = {label: int(images[label].sum()) for label in ("No Finding", "Infiltration", "Pneumonia", "Hernia")}
     assert counts == {"No Finding": 60_361, "Infiltration": 19_894, "Pneumonia": 1_431, "Hernia": 227}
     assert images["view"].value_counts().to_dict() == {"PA": 67_310, "AP": 44_810}
     assert images["age"].max() == 95
-    boxes = read_box_list(installed("BBox_List_2017.csv.gz"), set(images["image_id"]), refused)
+    boxes = read_box_list(installed("BBox_List_2017.csv.gz"), set(images["image_id"]), NIH_LABELS, refused)
     assert (len(boxes), sum(len(found) for found in boxes.values()), refused.rows) == (880, 984, [])
     edges = [float(str(box["x"])) + float(str(box["w"])) for found in boxes.values() for box in found]
     assert max(edges) <= 1024

@@ -12,7 +12,7 @@ from PIL import Image
 
 from cxrflow.cohort.labels import CHEXPERT_LABELS
 from cxrflow.cohort.openi import OpenIReport
-from cxrflow.cohort.simulation import simulate
+from cxrflow.cohort.simulation import trees
 from cxrflow.cohort.simulation.mimic_tree import BOX_TABLE, BOXES, METADATA, report_text
 from cxrflow.cohort.simulation.settings import SimulationSettings
 from cxrflow.cohort.simulation.simulate import simulate_cohort
@@ -43,17 +43,17 @@ def reports(count: int = 40) -> list[OpenIReport]:
 
 @pytest.fixture(autouse=True)
 def _home_made_reports(monkeypatch):
-    monkeypatch.setattr(simulate, "installed_archive", lambda: Path("none"))
-    monkeypatch.setattr(simulate, "read_openi", lambda archive: reports())
+    monkeypatch.setattr(trees, "installed_archive", lambda: Path("none"))
+    monkeypatch.setattr(trees, "read_openi", lambda archive: reports())
 
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("raw")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(simulate, "installed_archive", lambda: Path("none"))
-        patch.setattr(simulate, "read_openi", lambda archive: reports())
-        simulate_cohort(root, SETTINGS, workers=1)
+        patch.setattr(trees, "installed_archive", lambda: Path("none"))
+        patch.setattr(trees, "read_openi", lambda archive: reports())
+        simulate_cohort(root, "mimic-cxr-jpg", SETTINGS, workers=1)
     return root
 
 
@@ -159,12 +159,12 @@ def test_too_many_studies_are_a_users_mistake():
 
 
 def test_the_number_of_workers_changes_no_byte(tree, tmp_path, monkeypatch):
-    simulate_cohort(tmp_path, SETTINGS, workers=2)
+    simulate_cohort(tmp_path, "mimic-cxr-jpg", SETTINGS, workers=2)
     assert contents(tmp_path) == contents(tree)
 
 
 def test_another_seed_gives_other_images(tree, tmp_path):
-    simulate_cohort(tmp_path, SETTINGS.model_copy(update={"seed": 1, "studies": 4}), workers=1)
+    simulate_cohort(tmp_path, "mimic-cxr-jpg", SETTINGS.model_copy(update={"seed": 1, "studies": 4}), workers=1)
     assert not set(contents(tmp_path).values()) & {
         digest for name, digest in contents(tree).items() if name.endswith("jpg")
     }
@@ -172,22 +172,22 @@ def test_another_seed_gives_other_images(tree, tmp_path):
 
 def test_only_what_is_missing_is_made_again(tmp_path):
     small = SETTINGS.model_copy(update={"studies": 6})
-    simulate_cohort(tmp_path, small, workers=1)
+    simulate_cohort(tmp_path, "mimic-cxr-jpg", small, workers=1)
     before = contents(tmp_path)
     victim, *others = images(tmp_path)
     stamps = {path: path.stat().st_mtime_ns for path in others}
     victim.unlink()
     victim.with_name(f".{victim.name}.half-written.jpg").write_bytes(b"half")  # a killed run's temporary file
     (tmp_path / "mimic-cxr-jpg/SHA256SUMS.txt").unlink()
-    simulate_cohort(tmp_path, small, workers=1)
+    simulate_cohort(tmp_path, "mimic-cxr-jpg", small, workers=1)
     assert contents(tmp_path) == before
     assert {path: path.stat().st_mtime_ns for path in others} == stamps
 
 
 def test_a_tree_of_other_settings_is_removed(tmp_path):
-    simulate_cohort(tmp_path, SETTINGS.model_copy(update={"studies": 6}), workers=1)
+    simulate_cohort(tmp_path, "mimic-cxr-jpg", SETTINGS.model_copy(update={"studies": 6}), workers=1)
     first = set(images(tmp_path))
-    simulate_cohort(tmp_path, SETTINGS.model_copy(update={"studies": 4, "seed": 3}), workers=1)
+    simulate_cohort(tmp_path, "mimic-cxr-jpg", SETTINGS.model_copy(update={"studies": 4, "seed": 3}), workers=1)
     assert not first & set(images(tmp_path))
     assert json.loads((tmp_path / "simulation.json").read_text())["settings"]["seed"] == 3
 

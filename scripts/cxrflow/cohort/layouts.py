@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from cxrflow.cohort.long_tail import PARTS, LongTail, label_file
 from cxrflow.errors import UserError
 
 Format = Literal["mimic-cxr-jpg", "mimic-cxr-dicom", "nih", "chexpert", "chexpert-plus", "openi-xml", "openi-csv"]
@@ -29,17 +30,27 @@ class Layout:
     files: tuple[tuple[str, ...], ...]
     reports: Literal["apart", "inside", "none"]
     """Reports are named in the configuration (`reports`), are part of the folder, or do not exist."""
+    credentialed: bool
+    """Whether it is given to registered users only, who may not pass its pictures of patients on."""
+    replaced: tuple[tuple[str, ...], ...] = ()
+    """Files with its own labels and official split: not needed where long-tailed label files replace these."""
+    long_tail: LongTail | None = None
+    """The long-tailed label set of its images, where there is one."""
 
 
+_MIMIC = Layout(((METADATA_TABLE,),), "apart", credentialed=True, replaced=((SPLIT_TABLE,),), long_tail="mimic-cxr-lt")
+_NIH_LISTS = (NIH_TRAIN_LISTS, NIH_TEST_LISTS)
 LAYOUTS: dict[str, Layout] = {
-    "mimic-cxr-jpg": Layout(((SPLIT_TABLE,), (METADATA_TABLE,)), "apart"),
-    "mimic-cxr-dicom": Layout(((SPLIT_TABLE,), (METADATA_TABLE,)), "apart"),
-    "nih": Layout((NIH_TABLES, NIH_TRAIN_LISTS, NIH_TEST_LISTS), "none"),
-    "chexpert": Layout(((CHEXPERT_TABLES[0],), (CHEXPERT_TABLES[1],)), "none"),
-    "chexpert-plus": Layout(((CHEXPERT_PLUS_TABLE,),), "inside"),
-    "openi-xml": Layout((OPENI_REPORTS,), "inside"),
-    "openi-csv": Layout(((OPENI_CSV_TABLES[0],), (OPENI_CSV_TABLES[1],)), "inside"),
+    "mimic-cxr-jpg": _MIMIC,
+    "mimic-cxr-dicom": _MIMIC,
+    "nih": Layout((NIH_TABLES,), "none", credentialed=False, replaced=_NIH_LISTS, long_tail="nih-cxr-lt"),
+    "chexpert": Layout(((CHEXPERT_TABLES[0],), (CHEXPERT_TABLES[1],)), "none", credentialed=True),
+    "chexpert-plus": Layout(((CHEXPERT_PLUS_TABLE,),), "inside", credentialed=True),
+    "openi-xml": Layout((OPENI_REPORTS,), "inside", credentialed=False),
+    "openi-csv": Layout(((OPENI_CSV_TABLES[0],), (OPENI_CSV_TABLES[1],)), "inside", credentialed=False),
 }
+SIMULATED: tuple[Format, ...] = ("mimic-cxr-jpg", "nih")
+"""Formats in which a cohort can be simulated."""
 
 
 def label_table(name: str) -> str:
@@ -71,8 +82,7 @@ def raw_files(cohort: Mapping[str, Any]) -> list[str]:
     """Return the files that tell whether the raw tree of a (real) cohort is there and unchanged."""
     folder = Path(cohort["tables"] or cohort["root"])
     files = [present(folder, names) for names in LAYOUTS[cohort["format"]].files]
-    if cohort["format"].startswith("mimic-cxr"):
-        files.append(folder / label_table(cohort["reading"]["label_table"]))
+    files += _label_files(cohort, folder)
     if cohort["format"] == "mimic-cxr-dicom":
         files.append(Path(cohort["root"]) / DICOM_LIST)
     if cohort["format"] == "chexpert-plus":
@@ -81,3 +91,14 @@ def raw_files(cohort: Mapping[str, Any]) -> list[str]:
     return [str(file) for file in files + [file for file in optional if file.exists()]] + (
         [cohort["boxes"]] if cohort["boxes"] else []
     )
+
+
+def _label_files(cohort: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Return the long-tailed label files where they are asked for, else those of the data set's own labels."""
+    layout = LAYOUTS[cohort["format"]]
+    if cohort["long_tail"] and layout.long_tail:
+        return [label_file(Path(cohort["long_tail"]), layout.long_tail, part) for part in PARTS]
+    files = [present(folder, names) for names in layout.replaced]
+    if cohort["format"].startswith("mimic-cxr"):
+        files.append(folder / label_table(cohort["reading"]["label_table"]))
+    return files

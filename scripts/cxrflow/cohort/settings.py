@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from cxrflow.cohort.layouts import LAYOUTS, Format
+from cxrflow.cohort.layouts import LAYOUTS, SIMULATED, Format
 from cxrflow.cohort.simulation.settings import SimulationSettings
-from cxrflow.settings import Settings
+from cxrflow.settings import Settings, System
 
 
 class ReadingSettings(Settings):
@@ -50,12 +50,18 @@ class CohortSettings(Settings):
     """MIMIC-CXR: folder of the report tree (`files/p10/p10000032/s50414267.txt`), or the zip of it, read in place."""
     boxes: str | None = None
     """MIMIC-CXR: table of annotated boxes in MS-CXR's columns. Optional; a simulated cohort brings its own."""
+    long_tail: str | None = None
+    """NIH and MIMIC-CXR: folder of the three label files of NIH-CXR-LT or MIMIC-CXR-LT
+    (`miccai2023_nih-cxr-lt_labels_train.csv`, `..._val.csv`, `..._test.csv`). Their classes and split replace the data
+    set's own; images that they do not name are left out. A simulated cohort brings its own."""
     radgraph: list[str] = Field(default=[])
     """Files of published RadGraph annotations of these reports, read where `reports.extract.extractor` says so."""
     simulate: SimulationSettings | None = None
     """Make the raw files instead of reading real ones."""
     reading: ReadingSettings = ReadingSettings()
     """What is taken from the raw files."""
+    systems: list[System] | None = None
+    """Systems of the run that run on this cohort; null: all of them."""
     split_shares: tuple[float, float, float] = (0.7, 0.1, 0.2)
     """Shares of patients for train, validate and test where the data set has no official split."""
     split_seed: int = Field(default=0, ge=0)
@@ -75,8 +81,19 @@ class CohortSettings(Settings):
     def _real_or_simulated(self) -> "CohortSettings":
         if (self.root is None) == (self.simulate is None):
             raise ValueError("give either `root` (real files) or `simulate`, not both and not neither")
-        if self.simulate is not None and self.format != "mimic-cxr-jpg":
-            raise ValueError("a simulated cohort is written as mimic-cxr-jpg")
+        if self.simulate is not None and self.format not in SIMULATED:
+            raise ValueError(f"a simulated cohort is written as {' or '.join(SIMULATED)}")
+        return self
+
+    @model_validator(mode="after")
+    def _long_tail_where_there_is_one(self) -> "CohortSettings":
+        if self.long_tail is None:
+            return self
+        with_one = [name for name, layout in LAYOUTS.items() if layout.long_tail]
+        if self.format not in with_one:
+            raise ValueError(f"`long_tail` is a key of {', '.join(with_one)}, not of {self.format}")
+        if self.simulate is not None:
+            raise ValueError("a simulated cohort brings its own label files: leave `long_tail` out")
         return self
 
     @model_validator(mode="after")

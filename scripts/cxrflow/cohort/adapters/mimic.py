@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from cxrflow.cohort.adapters.long_tail_labels import with_long_tail_labels
 from cxrflow.cohort.adapters.raw import (
     RawCohort,
     ReportReader,
@@ -18,6 +19,7 @@ from cxrflow.cohort.adapters.raw import (
 from cxrflow.cohort.adapters.report_files import UnreadableReportError, open_reports
 from cxrflow.cohort.labels import CHEXPERT_LABELS
 from cxrflow.cohort.layouts import DICOM_LIST, METADATA_TABLE, SPLIT_TABLE, label_table
+from cxrflow.cohort.long_tail import MIMIC_CLASSES
 from cxrflow.cohort.quarantine import Quarantine
 from cxrflow.cohort.settings import ReadingSettings
 from cxrflow.cohort.tables import SPLITS, VIEWS
@@ -61,22 +63,33 @@ def _metadata(source: Source) -> pd.DataFrame:
 def _cohort(
     metadata: pd.DataFrame, table: str, source: Source, settings: ReadingSettings, refused: Quarantine
 ) -> RawCohort:
-    split = read_table(source.tables / SPLIT_TABLE, [*IDS, "split"])
-    images = metadata.merge(split[["dicom_id", "split"]].drop_duplicates(), on="dicom_id", how="left")
-    images = refuse(images, ~images["split"].isin(SPLITS), "dicom_id", SPLIT_TABLE, "no known split", refused)
-    labels = _labels(source, settings, refused)
-    images = images.rename(columns=NAMES).merge(labels, on=["patient_id", "study_id"], how="left")
-    view = images["ViewPosition"].where(images["ViewPosition"].isin(VIEWS), "UNKNOWN")
-    images = images.assign(
-        view=view,
-        height=pd.to_numeric(images["Rows"]),
-        width=pd.to_numeric(images["Columns"]),
+    images = metadata.rename(columns=NAMES).assign(
+        view=metadata["ViewPosition"].where(metadata["ViewPosition"].isin(VIEWS), "UNKNOWN"),
+        height=pd.to_numeric(metadata["Rows"]),
+        width=pd.to_numeric(metadata["Columns"]),
         sex=None,  # neither sex nor age is in MIMIC-CXR: they are in MIMIC-IV
         age=float("nan"),
-        official_split=images["split"],
-        boxes=box_column(images["image_id"], read_boxes(source.boxes)),
+        boxes=box_column(metadata["dicom_id"], read_boxes(source.boxes)),
     )
-    return RawCohort(images, CHEXPERT_LABELS, table, len(metadata), _reports(source, settings))
+    labels: tuple[str, ...] = CHEXPERT_LABELS
+    if source.long_tail is None:
+        images = _with_own_labels(images, source, settings, refused)
+    else:
+        labels = tuple(MIMIC_CLASSES)
+        images = with_long_tail_labels(images, "mimic-cxr-lt", source.long_tail, table, refused)
+    return RawCohort(images, labels, table, len(metadata), _reports(source, settings))
+
+
+def _with_own_labels(
+    images: pd.DataFrame, source: Source, settings: ReadingSettings, refused: Quarantine
+) -> pd.DataFrame:
+    """Add official_split by the published table, and the labels of one of the labelers."""
+    split = read_table(source.tables / SPLIT_TABLE, [*IDS, "split"])
+    split = split.rename(columns=NAMES | {"split": "official_split"})[["image_id", "official_split"]].drop_duplicates()
+    images = images.merge(split, on="image_id", how="left")
+    unknown = ~images["official_split"].isin(SPLITS)
+    images = refuse(images, unknown, "image_id", SPLIT_TABLE, "no known split", refused)
+    return images.merge(_labels(source, settings, refused), on=["patient_id", "study_id"], how="left")
 
 
 def _labels(source: Source, settings: ReadingSettings, refused: Quarantine) -> pd.DataFrame:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from cxrflow.cohort.adapters.raw import RawCohort, Source, box_column, boxes_by_image, read_table, refuse
+from cxrflow.cohort.adapters.long_tail_labels import with_long_tail_labels
+from cxrflow.cohort.adapters.raw import Box, RawCohort, Source, box_column, boxes_by_image, read_table, refuse
 from cxrflow.cohort.layouts import NIH_BOXES, NIH_TABLES, NIH_TEST_LISTS, NIH_TRAIN_LISTS, present
+from cxrflow.cohort.long_tail import NIH_CLASSES
 from cxrflow.cohort.quarantine import Quarantine
 from cxrflow.cohort.settings import ReadingSettings
 from cxrflow.errors import UserError
@@ -21,8 +23,7 @@ NIH_LABELS = (
 )  # fmt: skip
 """The 14 findings in their published spelling, and No Finding."""
 SIDE = 1024
-"""Height and width in pixels of every published PNG; the boxes are in these pixels. The table's OriginalImage size is
-that of the radiograph before it was made smaller: with it, boxes would land in the wrong place."""
+"""Height and width in pixels of every published PNG; the boxes are in these pixels, the files may have been resized."""
 OLDEST = 120
 _COLUMNS = ["Image Index", "Finding Labels", "Follow-up #", "Patient ID", "Patient Age", "View Position"]
 _SEX = ("Patient Gender", "Patient Sex")  # which of the two depends on when the file was downloaded
@@ -35,22 +36,27 @@ def read_nih(source: Source, settings: ReadingSettings, refused: Quarantine) -> 
     """Read ChestX-ray14; every label is present or absent, for the table's findings are meant to be complete."""
     table = present(source.tables, NIH_TABLES)
     images, rows = read_entries(table, refused)
-    images = with_official_split(images, source.tables, table.name, refused)
-    images = images.assign(
-        path=_paths(source.root, images["image_id"]),
-        boxes=box_column(
-            images["image_id"], read_box_list(source.tables / NIH_BOXES, set(images["image_id"]), refused)
-        ),
-    )
-    return RawCohort(images, NIH_LABELS, table.name, rows)
+    labels: tuple[str, ...] = NIH_LABELS
+    if source.long_tail is None:
+        images = with_findings(images, table.name, refused)
+        images = with_official_split(images, source.tables, table.name, refused)
+    else:
+        labels = tuple(NIH_CLASSES)
+        images = images.drop(columns="findings")
+        images = with_long_tail_labels(images, "nih-cxr-lt", source.long_tail, table.name, refused)
+    boxes = read_box_list(source.tables / NIH_BOXES, set(images["image_id"]), labels, refused)
+    ids = images["image_id"]
+    images = images.assign(path=_paths(source.root, ids), boxes=box_column(ids, boxes))
+    return RawCohort(images, labels, table.name, rows, box_side=SIDE)
 
 
 def read_entries(path: Path, refused: Quarantine) -> tuple[pd.DataFrame, int]:
     """Return the rows of the table of findings that can be used, and the number of all its rows.
 
-    Columns: image_id, patient_id (8 digits), study_id (patient and follow-up number), view, sex, age (years), height,
-    width, and one column per label (1.0 or 0.0). The header's brackets contain commas, and older files end each line
-    with one: what follows the last known column is not used.
+    Columns: image_id, patient_id (8 digits), study_id (patient and follow-up number), view, sex, age (years), and
+    findings as they are written, joined by '|'. The header's brackets contain commas, and older files end each line
+    with one: what follows the last known column is not used. Nor is OriginalImage, the size of the radiograph before it
+    was made a PNG: with it, boxes would land in the wrong place.
     """
     table = read_table(path, _COLUMNS, index_col=False)
     rows = len(table)
@@ -65,10 +71,9 @@ def read_entries(path: Path, refused: Quarantine) -> tuple[pd.DataFrame, int]:
         view=table["View Position"].where(table["View Position"].isin(["PA", "AP"]), "UNKNOWN"),
         sex=table[sex].where(table[sex].isin(["M", "F"])),
         age=ages(table["Patient Age"]),
-        height=SIDE,
-        width=SIDE,
+        findings=table["Finding Labels"],
     )
-    return _with_labels(images, table["Finding Labels"], path.name, refused), rows
+    return images, rows
 
 
 def _with_ids(table: pd.DataFrame, file: str, refused: Quarantine) -> pd.DataFrame:
@@ -82,13 +87,14 @@ def _with_ids(table: pd.DataFrame, file: str, refused: Quarantine) -> pd.DataFra
     return refuse(table, bad, "Image Index", file, reason, refused)
 
 
-def _with_labels(images: pd.DataFrame, findings: pd.Series, file: str, refused: Quarantine) -> pd.DataFrame:
-    """Add a column per label; refuse rows with a finding that is not published, or with none and some at once."""
-    values = {joined: label_values(joined) for joined in findings.dropna().unique()}
-    bad = ~findings.isin([joined for joined, value in values.items() if value is not None])
-    good = refuse(images, bad, "image_id", file, "a finding is not one of the 15 labels, or contradicts them", refused)
-    columns = pd.DataFrame([values[joined] for joined in findings[~bad]], columns=list(NIH_LABELS), dtype="float32")
-    return pd.concat([good, columns], axis="columns")
+def with_findings(images: pd.DataFrame, file: str, refused: Quarantine) -> pd.DataFrame:
+    """Put a column per label (1.0 or 0.0) in place of findings; refuse rows with unknown or contradictory findings."""
+    values = {joined: label_values(joined) for joined in images["findings"].dropna().unique()}
+    bad = ~images["findings"].isin([joined for joined, value in values.items() if value is not None])
+    reason = "a finding is not one of the 15 labels, or contradicts them"
+    good = refuse(images, bad, "image_id", file, reason, refused)
+    rows = [values[joined] for joined in good.pop("findings")]
+    return pd.concat([good, pd.DataFrame(rows, columns=list(NIH_LABELS), dtype="float32")], axis="columns")
 
 
 def label_values(joined: str) -> list[float] | None:
@@ -130,18 +136,19 @@ def _listed(path: Path) -> set[str]:
     return set(read_table(path, ["image"], header=None, names=["image"])["image"].str.strip())
 
 
-def read_box_list(path: Path, known: set[str], refused: Quarantine) -> dict[str, list[dict[str, object]]]:
+def read_box_list(path: Path, known: set[str], labels: tuple[str, ...], refused: Quarantine) -> dict[str, list[Box]]:
     """Return the boxes of each image in pixels of the published 1024 x 1024 PNG; none where there is no such table.
 
-    Boxes without four numbers or with an unknown label are refused; those of images that are not in `known` go with
-    their image.
+    Boxes without four numbers or with a label that is not in `labels` are refused; those of images that are not in
+    `known` go with their image. Labels are written with spaces or with underscores, and Infiltration as Infiltrate.
     """
     if not path.exists():
         return {}
     table = read_table(path, list(_BOX_COLUMNS), index_col=False).rename(columns=_BOX_COLUMNS)
-    table["label"] = table["label"].replace(_BOX_LABELS)
+    spelling = {label.replace(" ", "_"): label for label in labels}
+    table["label"] = table["label"].replace(_BOX_LABELS).replace(spelling)
     numbers = table[list("xywh")].apply(pd.to_numeric, errors="coerce")
-    bad = numbers.isna().any(axis="columns") | ~table["label"].isin(NIH_LABELS)
+    bad = numbers.isna().any(axis="columns") | ~table["label"].isin(labels)
     table = refuse(table, bad, "image_id", path.name, "a box has an unknown label or a side that is no number", refused)
     return boxes_by_image(table[table["image_id"].isin(known)])
 

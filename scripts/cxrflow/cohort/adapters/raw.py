@@ -24,6 +24,8 @@ class Source:
     """Folder or archive of the reports, where the data set keeps them apart from its tables."""
     boxes: Path | None = None
     """Table of annotated boxes in MS-CXR's columns."""
+    long_tail: Path | None = None
+    """Folder of the label files of NIH-CXR-LT or MIMIC-CXR-LT, which replace the data set's own labels and split."""
 
 
 class SectionedReport(NamedTuple):
@@ -36,6 +38,8 @@ class SectionedReport(NamedTuple):
     problem: str = ""
 
 
+Box = dict[str, Any]
+"""One annotated box: label, x, y, w, h."""
 ReportReader = Callable[[pd.DataFrame], Iterator[SectionedReport]]
 """Studies (columns study_id, patient_id) -> their reports; a study that may lack a report yields nothing."""
 
@@ -46,7 +50,8 @@ class RawCohort:
 
     `images` has a row per image: image_id, patient_id, study_id, path, view, sex, age, official_split and one column
     per label; height and width where a table tells them (else they are read from the files); boxes where there are
-    any. `table` is the file that quarantine rows name. `rows` counts the input rows, refused ones included.
+    any. `table` is the file that quarantine rows name. `rows` counts the input rows, refused ones included. `box_side`:
+    the boxes are in pixels of a square copy of this side, whatever size the files have (none: in the files' pixels).
     """
 
     images: pd.DataFrame
@@ -54,6 +59,7 @@ class RawCohort:
     table: str
     rows: int
     reports: ReportReader | None = None
+    box_side: int | None = None
 
 
 def read_table(path: Path, columns: list[str], **options: Any) -> pd.DataFrame:
@@ -92,7 +98,7 @@ def with_label_values(
     return refuse(table.assign(**values), ~known, key, file, "a label is not 1, 0, -1 or empty", refused)
 
 
-def read_boxes(path: Path | None) -> dict[str, list[dict[str, object]]]:
+def read_boxes(path: Path | None) -> dict[str, list[Box]]:
     """Return the boxes of each image from a table in MS-CXR's columns (pixels of the original image)."""
     if path is None:
         return {}
@@ -100,16 +106,29 @@ def read_boxes(path: Path | None) -> dict[str, list[dict[str, object]]]:
     return boxes_by_image(table.rename(columns={"dicom_id": "image_id", "category_name": "label"}))
 
 
-def boxes_by_image(table: pd.DataFrame) -> dict[str, list[dict[str, object]]]:
+def boxes_by_image(table: pd.DataFrame) -> dict[str, list[Box]]:
     """Group boxes (columns image_id, label, x, y, w, h) by image; repeated ones count once."""
     numbers = {side: pd.to_numeric(table[side], errors="coerce") for side in "xywh"}
     table = table.assign(**numbers).dropna(subset=list("xywh")).drop_duplicates(["image_id", "label", *"xywh"])
-    boxes: dict[str, list[dict[str, object]]] = {}
+    boxes: dict[str, list[Box]] = {}
     for image, label, *sides in table[["image_id", "label", *"xywh"]].itertuples(index=False):
         boxes.setdefault(image, []).append({"label": label, **dict(zip("xywh", sides, strict=True))})
     return boxes
 
 
-def box_column(image_ids: pd.Series, boxes: dict[str, list[dict[str, object]]]) -> pd.Series:
+def box_column(image_ids: pd.Series, boxes: dict[str, list[Box]]) -> pd.Series:
     """Return the boxes of each image, None where there are none."""
     return pd.Series([boxes.get(image) for image in image_ids], index=image_ids.index, dtype=object)
+
+
+def with_scaled_boxes(images: pd.DataFrame, side: int) -> pd.DataFrame:
+    """Return the images with their boxes, given in pixels of a copy of `side` x `side`, in pixels of the images."""
+    scaled = [
+        [_scaled(box, width / side, height / side) for box in boxes] if boxes else None
+        for boxes, height, width in zip(images["boxes"], images["height"], images["width"], strict=True)
+    ]
+    return images.assign(boxes=pd.Series(scaled, index=images.index, dtype=object))
+
+
+def _scaled(box: Box, across: float, down: float) -> Box:
+    return {**box, "x": box["x"] * across, "y": box["y"] * down, "w": box["w"] * across, "h": box["h"] * down}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from cxrflow.cohort.adapters import chexpert, chexpert_plus, mimic, nih, openi
-from cxrflow.cohort.adapters.raw import RawCohort, SectionedReport, Source, refuse
+from cxrflow.cohort.adapters.raw import RawCohort, SectionedReport, Source, refuse, with_scaled_boxes
 from cxrflow.cohort.decoding import dimensions
 from cxrflow.cohort.quarantine import Quarantine
 from cxrflow.cohort.settings import ReadingSettings
@@ -59,6 +59,8 @@ def read_cohort(
     images = refuse(raw.images, twice, "image_id", raw.table, "the image's id is not unique", refused)
     images = _of_views(images, settings.views)
     images = _inspected(images, source.root, raw.table, refused, workers)
+    if raw.box_side is not None:
+        images = with_scaled_boxes(images, raw.box_side)
     manifest = images.sort_values("image_id", ignore_index=True)
     if "boxes" not in manifest:
         manifest["boxes"] = None

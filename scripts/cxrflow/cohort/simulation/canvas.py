@@ -16,6 +16,9 @@ from cxrflow.cohort.simulation.projection import Part
 Point = tuple[float, float, float]
 Window = tuple[slice, slice, slice]
 
+HEAD = -170.0  # mm: above it no image of the chest shows anything
+MOST = np.float32(0.92)  # of the tissue in an element that air can replace
+
 
 @dataclass
 class Canvas:
@@ -32,10 +35,12 @@ class Canvas:
 
     @classmethod
     def of(cls, anatomy: Anatomy, landmarks: Landmarks, patient: Patient, strength: float) -> "Canvas":
-        """Mix the anatomy's tissues as this patient has them."""
-        volume = anatomy.soft * np.float32(patient.depth)
-        volume += anatomy.bone * np.float32(patient.bone)
-        volume += anatomy.lung * np.float32(patient.lung)
+        """Mix the anatomy's tissues as this patient has them, slab by slab: a slab fits into the processor's cache."""
+        volume = np.empty_like(anatomy.soft)
+        for slab, soft, bone, lung in zip(volume, anatomy.soft, anatomy.bone, anatomy.lung, strict=True):
+            np.multiply(soft, np.float32(patient.depth), out=slab)
+            slab += bone * np.float32(patient.bone)
+            slab += lung * np.float32(patient.lung)
         return cls(anatomy, landmarks, patient, volume, strength)
 
     @property
@@ -73,6 +78,10 @@ class Canvas:
         self.volume[window] += values
         return Part(values, (window[0].start, window[1].start, window[2].start))
 
+    def carve(self, window: Window, air: Floats) -> Part:
+        """Take away `air` (cm of water), as far as there is tissue, and return the (negative) change as a part."""
+        return self.add(window, -np.clip(air, 0, MOST * self.volume[window]))
+
     def room(self, window: Window) -> Floats:
         """Air in each element of a window, as the cm of water it can become: nothing fills what is full already."""
         full = np.float32(self.slab_cm * self.patient.depth)
@@ -95,8 +104,9 @@ def ramp(values: Floats, width: float) -> Floats:
     return 0.5 * (1 + np.tanh(values / np.float32(width)))
 
 
-def chord(radius2: Floats, depth: Floats, middle: float, slab: float) -> Floats:
-    """Millimetres of each slab (its middle at `depth`) inside a body that reaches sqrt(radius2) to both sides."""
+def chord(radius2: Floats, depth: Floats, middle: float | Floats, slab: float) -> Floats:
+    """Millimetres of each slab (its middle at `depth`) inside a body that reaches sqrt(radius2) before and behind
+    `middle`, which may differ from ray to ray."""
     half = np.sqrt(np.maximum(radius2, 0))
     upper = np.minimum(middle + half, depth + slab / 2)
     lower = np.maximum(middle - half, depth - slab / 2)
@@ -113,8 +123,18 @@ def curve(points: list[Point], step: float = 0.4) -> NDArray[np.float64]:
 
 def wire(canvas: Canvas, points: NDArray[np.float64], radius: float, water_cm: float) -> Part:
     """Draw a rod of `radius` (mm) along a curve; a ray across its middle meets `water_cm` more."""
+    return canvas.add(*rod(canvas, points, radius, water_cm))
+
+
+def rod(
+    canvas: Canvas, points: NDArray[np.float64], radius: float | NDArray[np.float64], water_cm: float
+) -> tuple[Window, Floats]:
+    """Return the window around a rod along a curve and its elements (cm of water), without drawing it.
+
+    `radius` (mm) is one for the whole rod, or one per point.
+    """
     spacing, centre = np.array(canvas.anatomy.spacing), np.array(canvas.anatomy.centre)
-    reach = radius + 1.5
+    reach = float(np.max(radius)) + 1.5
     low, high = points.min(axis=0) - reach, points.max(axis=0) + reach
     middle, half = (low + high) / 2, (high - low) / 2
     window = canvas.window(tuple(middle.tolist()), tuple(half.tolist()))
@@ -131,4 +151,4 @@ def wire(canvas: Canvas, points: NDArray[np.float64], radius: float, water_cm: f
             profile = np.clip((radius - away) / 0.8 + 0.5, 0, 1) * water_cm
             kept = ((place >= 0) & (place < shape)).all(axis=1) & (profile > 0)
             np.maximum.at(drawn, tuple(place[kept].T), profile[kept].astype(np.float32))
-    return canvas.add(window, drawn)
+    return window, drawn

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from cxrflow.cohort.openi_index import IndexedFinding
-from cxrflow.cohort.simulation import devices, opacities, pleura
+from cxrflow.cohort.simulation import air, aorta, chest_wall, devices, opacities, pleura
 from cxrflow.cohort.simulation.canvas import Canvas, chord, ramp
 from cxrflow.cohort.simulation.projection import Part
 
@@ -113,7 +113,36 @@ def _hernia(canvas: Canvas, rng: np.random.Generator, finding: IndexedFinding, s
     return [canvas.add(window, values * np.float32(min(canvas.strength, 1.0)))]
 
 
+def _subcutaneous(
+    canvas: Canvas, rng: np.random.Generator, finding: IndexedFinding, side: str, amount: float
+) -> list[Part]:
+    return chest_wall.subcutaneous_emphysema(canvas, rng, side, amount)
+
+
+def _pneumomediastinum(
+    canvas: Canvas, rng: np.random.Generator, finding: IndexedFinding, side: str, amount: float
+) -> list[Part]:
+    return air.pneumomediastinum(canvas, rng, amount)
+
+
+def _pneumoperitoneum(
+    canvas: Canvas, rng: np.random.Generator, finding: IndexedFinding, side: str, amount: float
+) -> list[Part]:
+    return air.pneumoperitoneum(canvas, rng, side, amount)
+
+
+def _tortuous(
+    canvas: Canvas, rng: np.random.Generator, finding: IndexedFinding, side: str, amount: float
+) -> list[Part]:
+    return aorta.tortuous_aorta(canvas, rng, amount)
+
+
+def _chalk(canvas: Canvas, rng: np.random.Generator, finding: IndexedFinding, side: str, amount: float) -> list[Part]:
+    return aorta.aortic_calcification(canvas, rng, amount)
+
+
 DRAWERS: dict[str, Drawer] = {
+    "aortic_calcification": _chalk,
     "atelectasis": _atelectasis,
     "blunted_angle": _blunted,
     "calcification": _granuloma,
@@ -133,8 +162,12 @@ DRAWERS: dict[str, Drawer] = {
     "nodule": _nodule,
     "opacity": _opacity,
     "pleural_thickening": _thickening,
+    "pneumomediastinum": _pneumomediastinum,
     "pneumonia": _consolidation,
+    "pneumoperitoneum": _pneumoperitoneum,
     "pneumothorax": _pneumothorax,
     "scar": _scar,
+    "subcutaneous_emphysema": _subcutaneous,
+    "tortuous_aorta": _tortuous,
     "volume_loss": _atelectasis,
 }

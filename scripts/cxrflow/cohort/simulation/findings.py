@@ -1,4 +1,4 @@
-"""From the human index of a report to what is drawn into a patient.
+"""From named findings to what is drawn into a patient.
 
 Drawn: every finding of `SHAPES` (body and heart) and `DRAWERS` (into the volume). Not drawn, though the index may name
 them: see `NOT_DRAWN`. Labels and boxes are different things: labels follow the index, drawn or not.
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cxrflow.cohort.openi_index import LABEL_OF, IndexedFinding
+from cxrflow.cohort.openi_index import IndexedFinding
 from cxrflow.cohort.simulation.canvas import Canvas
 from cxrflow.cohort.simulation.drawers import DRAWERS
 from cxrflow.cohort.simulation.landmarks import SIDES
@@ -18,15 +18,16 @@ from cxrflow.cohort.simulation.projection import BOX_LEVEL, Part
 from cxrflow.cohort.simulation.shapes import SHAPES
 
 NOT_DRAWN = (
-    "aortic_calcification", "bronchiectasis", "bulla", "degenerative_spine", "foreign_body", "fracture", "kyphosis",
-    "pericardial_effusion", "pneumomediastinum", "pneumoperitoneum", "subcutaneous_emphysema", "tortuous_aorta",
+    "bronchiectasis", "bulla", "degenerative_spine", "foreign_body", "fracture", "kyphosis", "pericardial_effusion",
 )  # fmt: skip
-_MIDLINE = ("device", "hernia")
+_MIDLINE = ("aortic_calcification", "device", "hernia", "pneumomediastinum", "tortuous_aorta")
 _OFTEN_BOTH = {
     "congestion": 1.0, "edema": 1.0, "heart_failure": 1.0, "interstitial_disease": 1.0, "fibrosis": 0.8,
     "effusion": 0.35, "opacity": 0.15, "atelectasis": 0.25, "pleural_thickening": 0.3, "blunted_angle": 0.3,
+    "subcutaneous_emphysema": 0.35, "pneumoperitoneum": 0.35,
 }  # fmt: skip
 _SAME = {"congestion": "edema", "heart_failure": "edema"}  # one swelling of the lung under several names
+_ORDER = {"effusion": 0, "blunted_angle": 0, "aortic_calcification": 2}
 _DEGREE = {"mild": 0.0, "moderate": 0.5, "severe": 1.0}
 
 
@@ -69,7 +70,7 @@ def shaped(patient: Patient, findings: Iterable[IndexedFinding], rng: np.random.
 
 
 def draw_findings(canvas: Canvas, findings: Iterable[IndexedFinding], rng: np.random.Generator) -> list[Mark]:
-    """Draw what the index names into the canvas: one mark per finding and side that has a label."""
+    """Draw the findings into the canvas: one mark per finding and side that was drawn."""
     marks = []
     for finding in _distinct(findings):
         for side in _sides(finding, rng):
@@ -79,13 +80,14 @@ def draw_findings(canvas: Canvas, findings: Iterable[IndexedFinding], rng: np.ra
                 marks.append(Mark(finding.finding, side, finding.site, tuple(parts)))
         if finding.finding == "cardiomegaly":
             marks.append(Mark(finding.finding, None, None, ()))
-    return [mark for mark in marks if LABEL_OF[mark.finding]]
+    return marks
 
 
 def _distinct(findings: Iterable[IndexedFinding]) -> list[IndexedFinding]:
     """One finding per name and side: the index often codes one thing twice.
 
-    Fluid comes first, so that what lies in the lung adds nothing where there is no lung any more.
+    Fluid comes first, so that what lies in the lung adds nothing where there is no lung any more; the chalk of the
+    aorta comes last, for it follows the aorta's outline.
     """
     kept: dict[tuple[str, str | None, str], IndexedFinding] = {}
     for finding in findings:
@@ -94,7 +96,7 @@ def _distinct(findings: Iterable[IndexedFinding]) -> list[IndexedFinding]:
         kept.setdefault((name, finding.side, path), finding)
     sided = {name for name, side, _ in kept if side}
     chosen = [one for (name, side, _), one in kept.items() if side or name not in sided or name == "device"]
-    return sorted(chosen, key=lambda one: one.finding not in ("effusion", "blunted_angle"))
+    return sorted(chosen, key=lambda one: _ORDER.get(one.finding, 1))
 
 
 def _sides(finding: IndexedFinding, rng: np.random.Generator) -> tuple[str | None, ...]:

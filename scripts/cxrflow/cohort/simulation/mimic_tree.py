@@ -1,4 +1,4 @@
-"""The files of MIMIC-CXR-JPG 2.0.0 around the simulated images: tables, reports, boxes, checksums."""
+"""The files of MIMIC-CXR-JPG 2.0.0 around the simulated images: tables, reports, boxes."""
 
 import textwrap
 from collections.abc import Iterable, Iterator
@@ -7,13 +7,13 @@ from pathlib import Path
 import pandas as pd
 
 from cxrflow.cohort.labels import CHEXPERT_LABELS
-from cxrflow.cohort.simulation.rendering import MarkedBox
+from cxrflow.cohort.simulation.rendering import MarkedBox, scene_view
+from cxrflow.cohort.simulation.settings import SimulationSettings
 from cxrflow.cohort.simulation.studies import Study
-from cxrflow.files import sha256, write_gzip, write_table, write_text
+from cxrflow.files import write_gzip, write_table, write_text
 
 IMAGES, REPORTS = "mimic-cxr-jpg", "mimic-cxr"
 BOX_TABLE = "MS_CXR_Local_Alignment_v1.1.0.csv"
-SUMS = "SHA256SUMS.txt"
 METADATA = (
     "dicom_id", "subject_id", "study_id", "PerformedProcedureStepDescription", "ViewPosition", "Rows", "Columns",
     "StudyDate", "StudyTime", "ProcedureCodeSequence_CodeMeaning", "ViewCodeSequence_CodeMeaning",
@@ -25,6 +25,17 @@ BOXES = (
 _ORIENTATION = {"PA": ("CHEST (PA AND LAT)", "postero-anterior"), "AP": ("CHEST (PORTABLE AP)", "antero-posterior")}
 
 Boxes = dict[str, tuple[MarkedBox, ...]]
+
+
+def write_mimic(root: Path, studies: list[Study], boxes: Boxes, settings: SimulationSettings) -> None:
+    """Write reports and tables below `root`; `boxes` are by image."""
+    write_reports(root / REPORTS, studies)
+    views = {
+        dicom_id: scene_view(study.scene, image, settings)
+        for study in studies
+        for image, dicom_id in enumerate(study.dicom_ids)
+    }
+    write_tables(root / IMAGES, studies, views, boxes, settings.size)
 
 
 def report_text(study: Study) -> str:
@@ -60,17 +71,6 @@ def write_tables(root: Path, studies: list[Study], views: dict[str, str], boxes:
     _gzipped(root / "mimic-cxr-2.0.0-chexpert.csv.gz", label_table(studies))
     write_table(root / BOX_TABLE, box_table(images, boxes, size))
     write_text(root / "IMAGE_FILENAMES", "".join(f"{path}\n" for path in sorted(_paths(images))))
-
-
-def write_sums(root: Path) -> None:
-    """Write the checksum of every file of the tree: the last file, so the mark of a whole tree.
-
-    Hidden files are temporary ones that a killed run has left behind; they are removed.
-    """
-    for leftover in [path for path in root.rglob(".*") if path.is_file()]:
-        leftover.unlink()
-    files = sorted(path for path in root.rglob("*") if path.is_file() and path.name != SUMS)
-    write_text(root / SUMS, "".join(f"{sha256(path)}  {path.relative_to(root)}\n" for path in files))
 
 
 def split_table(images: list[tuple[Study, str]]) -> pd.DataFrame:

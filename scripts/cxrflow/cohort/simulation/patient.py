@@ -48,8 +48,11 @@ class Exposure:
     distance: float
 
 
-def draw_patient(rng: np.random.Generator) -> Patient:
-    """Draw a body in the normal range: a heart of 0.40 to 0.52 of the chest's width, both sexes, slim to stout."""
+def draw_patient(rng: np.random.Generator, sex: str | None = None) -> Patient:
+    """Draw a body in the normal range: a heart of 0.40 to 0.52 of the chest's width, both sexes, slim to stout.
+
+    The `sex`, 'F' or 'M', is drawn as well where it is not given.
+    """
     modes = 5
     waves = np.concatenate(
         [
@@ -72,18 +75,19 @@ def draw_patient(rng: np.random.Generator) -> Patient:
         mediastinum=rng.uniform(0.85, 1.1),
         domes=(rng.normal(0, 6), rng.normal(0, 6)),
         scoliosis=rng.normal(0, 2),
-        breasts=rng.uniform(0.5, 1.3) if rng.random() < 0.45 else 0.0,
+        breasts=rng.uniform(0.5, 1.3) if (rng.random() < 0.45 if sex is None else sex == "F") else 0.0,
         waves=waves,
     )
 
 
-def draw_exposure(rng: np.random.Generator, bedside: bool, height: float) -> Exposure:
-    """Draw one exposure of a patient of relative `height`.
+def draw_exposure(rng: np.random.Generator, bedside: bool, height: float, view: str | None = None) -> Exposure:
+    """Draw one exposure of a patient of relative `height`; its `view` as well where it is not given.
 
     `bedside` makes a supine AP view likely: from nearer, and turned and tilted more. The field is larger than the lungs
     and ends, like a radiograph's, about the lower neck, where the scan ends too.
     """
-    view = AP if rng.random() < (0.85 if bedside else 0.22) else PA
+    drawn = AP if rng.random() < (0.85 if bedside else 0.22) else PA
+    view = view or drawn
     spread = 1.6 if view == AP else 1.0
     return Exposure(
         view=view,

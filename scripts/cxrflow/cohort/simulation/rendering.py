@@ -1,24 +1,26 @@
-"""One study rendered: its patient, findings, and for each image the JPEG file and the boxes."""
+"""One scene rendered: its patient, findings, and for each image the pixels and the boxes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cxrflow.cohort.openi_index import LABEL_OF
 from cxrflow.cohort.simulation.anatomy import Anatomy, Floats
 from cxrflow.cohort.simulation.canvas import Canvas
 from cxrflow.cohort.simulation.deformation import Rays, cast_rays
 from cxrflow.cohort.simulation.findings import Mark, draw_findings, shaped
 from cxrflow.cohort.simulation.landmarks import Landmarks
-from cxrflow.cohort.simulation.patient import draw_exposure, draw_patient
+from cxrflow.cohort.simulation.patient import Exposure, draw_exposure, draw_patient
 from cxrflow.cohort.simulation.projection import Box, Part, line_integrals, part_box
-from cxrflow.cohort.simulation.radiograph import draw_detector, encode_jpeg, expose
+from cxrflow.cohort.simulation.radiograph import draw_detector, expose
+from cxrflow.cohort.simulation.scene import Scene
 from cxrflow.cohort.simulation.settings import SimulationSettings
-from cxrflow.cohort.simulation.studies import Study
 from cxrflow.cohort.simulation.variants import draw_variants
 
 _BODY, _FINDINGS, _VARIANTS, _IMAGE = range(201, 205)
-_BEDSIDE = {"edema", "heart_failure"}
+
+Labels = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -32,51 +34,56 @@ class MarkedBox:
 
 @dataclass(frozen=True)
 class Rendered:
-    """One image: the file's bytes and what it shows where."""
+    """One image: its 8-bit pixels (size, size) and what it shows where."""
 
-    jpeg: bytes
+    pixels: NDArray[np.uint8]
     boxes: tuple[MarkedBox, ...]
 
 
-def is_bedside(study: Study) -> bool:
-    """Tell whether the study's findings are those of a patient who can't stand: AP views are likely."""
-    tubes = any(one.finding == "device" and one.site == "tube" for one in study.findings)
-    return tubes or any(one.finding in _BEDSIDE for one in study.findings)
+def scene_view(scene: Scene, image: int, settings: SimulationSettings) -> str:
+    """Return the view ('PA' or 'AP') of one image of a scene without rendering it."""
+    return _exposure(scene, _image_rng(scene, image, settings), 1.0).view
 
 
-def study_view(study: Study, image: int, settings: SimulationSettings) -> str:
-    """Return the view ('PA' or 'AP') of one image of a study without rendering it."""
-    return draw_exposure(_image_rng(study, image, settings), is_bedside(study), 1.0).view
-
-
-def render_study(
-    study: Study, images: list[int], anatomy: Anatomy, landmarks: Landmarks, settings: SimulationSettings
+def render_scene(
+    scene: Scene,
+    images: list[int],
+    anatomy: Anatomy,
+    landmarks: Landmarks,
+    labels: Labels,
+    settings: SimulationSettings,
 ) -> list[Rendered]:
-    """Render the numbered images of a study; each depends on nothing but the study, its number and the settings."""
-    uid = int(study.report.uid)
-    body = draw_patient(np.random.default_rng([settings.seed, _BODY, study.patient]))
-    rng = np.random.default_rng([settings.seed, _FINDINGS, uid])
-    patient = shaped(body, study.findings, rng)
+    """Render the numbered images of a scene; each depends on nothing but the scene, its number and the settings.
+
+    A finding that `labels` gives a label gets a box under the first of its labels; the others are drawn without one.
+    """
+    body = draw_patient(np.random.default_rng([settings.seed, _BODY, scene.patient]), scene.sex)
+    rng = np.random.default_rng([settings.seed, _FINDINGS, scene.number])
+    patient = shaped(body, scene.findings, rng)
     canvas = Canvas.of(anatomy, landmarks, patient, settings.finding_strength)
-    marks = draw_findings(canvas, study.findings, rng)
-    draw_variants(canvas, np.random.default_rng([settings.seed, _VARIANTS, uid]), is_bedside(study))
-    return [_render_image(study, image, canvas, marks, settings) for image in images]
+    marks = [mark for mark in draw_findings(canvas, scene.findings, rng) if labels.get(mark.finding)]
+    draw_variants(canvas, np.random.default_rng([settings.seed, _VARIANTS, scene.number]), scene.bedside)
+    return [_render_image(scene, image, canvas, marks, labels, settings) for image in images]
 
 
 def _render_image(
-    study: Study, image: int, canvas: Canvas, marks: list[Mark], settings: SimulationSettings
+    scene: Scene, image: int, canvas: Canvas, marks: list[Mark], labels: Labels, settings: SimulationSettings
 ) -> Rendered:
-    rng = _image_rng(study, image, settings)
-    exposure = draw_exposure(rng, is_bedside(study), canvas.patient.height)
+    rng = _image_rng(scene, image, settings)
+    exposure = _exposure(scene, rng, canvas.patient.height)
     detector = draw_detector(rng, exposure.view, settings.size)
     rays = cast_rays(canvas.anatomy, canvas.landmarks, canvas.patient, exposure, settings.size)
     shown = expose(line_integrals(canvas.volume, rays), detector, rng)
     boxes = [
-        MarkedBox(LABEL_OF[mark.finding][0], mark.text, box)
+        MarkedBox(labels[mark.finding][0], mark.text, box)
         for mark in marks
         if (box := mark_box(mark, canvas, rays)) is not None
     ]
-    return Rendered(encode_jpeg(shown, settings.jpeg_quality), tuple(boxes))
+    return Rendered(shown, tuple(boxes))
+
+
+def _exposure(scene: Scene, rng: np.random.Generator, height: float) -> Exposure:
+    return draw_exposure(rng, scene.bedside, height, scene.view)
 
 
 def mark_box(mark: Mark, canvas: Canvas, rays: Rays) -> Box | None:
@@ -98,5 +105,5 @@ def heart_part(canvas: Canvas) -> Part:
     return Part(values, (window[0].start, window[1].start, window[2].start))
 
 
-def _image_rng(study: Study, image: int, settings: SimulationSettings) -> np.random.Generator:
-    return np.random.default_rng([settings.seed, _IMAGE, int(study.report.uid), image])
+def _image_rng(scene: Scene, image: int, settings: SimulationSettings) -> np.random.Generator:
+    return np.random.default_rng([settings.seed, _IMAGE, scene.number, image])

@@ -13,49 +13,46 @@ from functools import partial
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 
-from cxrflow.cohort.openi import installed_archive, read_openi
 from cxrflow.cohort.simulation.anatomy import Anatomy, is_saved, load_anatomy, save_anatomy
+from cxrflow.cohort.simulation.checksums import SUMS, write_sums
 from cxrflow.cohort.simulation.landmarks import Landmarks, find_landmarks
-from cxrflow.cohort.simulation.mimic_tree import IMAGES, REPORTS, SUMS, write_reports, write_sums, write_tables
 from cxrflow.cohort.simulation.phantom import phantom_anatomy
 from cxrflow.cohort.simulation.projection import Box
-from cxrflow.cohort.simulation.rendering import MarkedBox, render_study, study_view
+from cxrflow.cohort.simulation.rendering import MarkedBox, render_scene
 from cxrflow.cohort.simulation.scan import scan_folder, scanned_anatomy
+from cxrflow.cohort.simulation.scene import Scene
 from cxrflow.cohort.simulation.settings import SimulationSettings
-from cxrflow.cohort.simulation.studies import Study, plan_studies
+from cxrflow.cohort.simulation.trees import TREES
 from cxrflow.files import sha256, write_bytes, write_json
 
 logger = logging.getLogger(__name__)
 
 ANATOMY, RECORDS, FINGERPRINT = "simulation/anatomy", "simulation/boxes", "simulation.json"
-STUDIES_PER_TASK = 20
+SCENES_PER_TASK = 20
 
 
-def simulate_cohort(root: Path, settings: SimulationSettings, workers: int) -> None:
-    """Write the cohort below `root`: `mimic-cxr-jpg/` (images, tables, boxes, checksums) and `mimic-cxr/` (reports).
+def simulate_cohort(root: Path, layout: str, settings: SimulationSettings, workers: int) -> None:
+    """Write a cohort in a layout of `TREES` below `root`: images, tables and, last, `{layout}/SHA256SUMS.txt`.
 
-    Beside them lie `simulation.json`, a fingerprint of settings and code, and `simulation/`, the cached anatomy and the
-    boxes of each finished study. An image that is there is kept; a tree of another fingerprint is removed first.
+    Beside the tree lie `simulation.json`, a fingerprint of layout, settings and code, and `simulation/`, the cached
+    anatomy and the boxes of each finished scene. An image that is there is kept; a tree of another fingerprint is
+    removed first.
     """
-    reports = read_openi(installed_archive())
-    studies = plan_studies(reports, settings)
-    _prepare(root, settings)
+    tree = TREES[layout]
+    plan = tree.plan(settings)
+    scenes = [one.scene for one in plan]
+    _prepare(root, layout, settings)
     if not is_saved(root / ANATOMY):
         save_anatomy(build_anatomy(settings), root / ANATOMY)
-    (root / IMAGES / SUMS).unlink(missing_ok=True)
-    tasks = [studies[start : start + STUDIES_PER_TASK] for start in range(0, len(studies), STUDIES_PER_TASK)]
-    for count, _ in enumerate(_map(partial(make_studies, root, settings), tasks, workers), start=1):
+    folder = root / tree.folders[0]
+    (folder / SUMS).unlink(missing_ok=True)
+    tasks = [scenes[start : start + SCENES_PER_TASK] for start in range(0, len(scenes), SCENES_PER_TASK)]
+    for count, _ in enumerate(_map(partial(make_scenes, root, layout, settings), tasks, workers), start=1):
         if count % 10 == 0 or count == len(tasks):
-            logger.info("%d of %d studies are simulated.", min(count * STUDIES_PER_TASK, len(studies)), len(studies))
-    write_reports(root / REPORTS, studies)
-    views = {
-        dicom_id: study_view(study, image, settings)
-        for study in studies
-        for image, dicom_id in enumerate(study.dicom_ids)
-    }
-    boxes = {dicom_id: found for study in studies for dicom_id, found in _read_record(root, study).items()}
-    write_tables(root / IMAGES, studies, views, boxes, settings.size)
-    write_sums(root / IMAGES)
+            logger.info("%d of %d scenes are simulated.", min(count * SCENES_PER_TASK, len(scenes)), len(scenes))
+    boxes = {image: found for scene in scenes for image, found in _read_record(root, scene).items()}
+    tree.write(root, plan, boxes, settings)
+    write_sums(folder)
 
 
 def build_anatomy(settings: SimulationSettings) -> Anatomy:
@@ -63,25 +60,26 @@ def build_anatomy(settings: SimulationSettings) -> Anatomy:
     return phantom_anatomy() if settings.anatomy == "phantom" else scanned_anatomy(scan_folder())
 
 
-def make_studies(root: Path, settings: SimulationSettings, studies: list[Study]) -> int:
-    """Render the images of `studies` that are not there yet; return how many were made."""
-    return sum(_make_study(root, settings, study) for study in studies)
+def make_scenes(root: Path, layout: str, settings: SimulationSettings, scenes: list[Scene]) -> int:
+    """Render the images of `scenes` that are not there yet; return how many were made."""
+    return sum(_make_scene(root, layout, settings, scene) for scene in scenes)
 
 
-def _make_study(root: Path, settings: SimulationSettings, study: Study) -> int:
-    paths = [root / IMAGES / study.image_path(dicom_id) for dicom_id in study.dicom_ids]
-    recorded = _record_path(root, study).exists()
+def _make_scene(root: Path, layout: str, settings: SimulationSettings, scene: Scene) -> int:
+    tree = TREES[layout]
+    paths = [root / tree.folders[0] / file for file in scene.files]
+    recorded = _record_path(root, scene).exists()
     absent = [image for image, path in enumerate(paths) if not (recorded and path.exists())]
     if not absent:
         return 0
     anatomy, landmarks = _chest(root)
     wanted = absent if recorded else list(range(len(paths)))
-    rendered = render_study(study, wanted, anatomy, landmarks, settings)
+    rendered = render_scene(scene, wanted, anatomy, landmarks, tree.labels, settings)
     if not recorded:
-        found = {study.dicom_ids[image]: one.boxes for image, one in zip(wanted, rendered, strict=True)}
-        write_json(_record_path(root, study), {name: [asdict(box) for box in boxes] for name, boxes in found.items()})
+        found = {scene.images[image]: one.boxes for image, one in zip(wanted, rendered, strict=True)}
+        write_json(_record_path(root, scene), {name: [asdict(box) for box in boxes] for name, boxes in found.items()})
     for image, one in zip(wanted, rendered, strict=True):
-        write_bytes(paths[image], one.jpeg)
+        write_bytes(paths[image], tree.encode(one.pixels, settings))
     return len(wanted)
 
 
@@ -97,7 +95,7 @@ def _chest(root: Path) -> tuple[Anatomy, Landmarks]:
     return _CHESTS[root]
 
 
-def _map(function: partial[int], tasks: list[list[Study]], workers: int) -> Iterator[int]:
+def _map(function: partial[int], tasks: list[list[Scene]], workers: int) -> Iterator[int]:
     """Map over tasks in one thread per process: more would make results depend on the machine."""
     if workers == 1:
         _single_thread()
@@ -128,14 +126,14 @@ def _single_thread() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
 
 
-def _prepare(root: Path, settings: SimulationSettings) -> None:
-    """Remove what other settings or other code made, then leave the fingerprint of these."""
-    wanted = {"settings": settings.model_dump(mode="json"), "code": _code_hash()}
+def _prepare(root: Path, layout: str, settings: SimulationSettings) -> None:
+    """Remove what another layout, other settings or other code made, then leave the fingerprint of these."""
+    wanted = {"layout": layout, "settings": settings.model_dump(mode="json"), "code": _code_hash()}
     path = root / FINGERPRINT
     found = json.loads(path.read_text()) if path.exists() else None
     if found == wanted:
         return
-    for name in (IMAGES, REPORTS, "simulation"):
+    for name in (*(folder for tree in TREES.values() for folder in tree.folders), "simulation"):
         if (root / name).exists():
             if found is not None:
                 logger.info("%s was made with other settings or other code: it is made anew.", root / name)
@@ -144,20 +142,20 @@ def _prepare(root: Path, settings: SimulationSettings) -> None:
 
 
 def _code_hash() -> str:
-    """Hash of this package and of the reading of reports: whatever decides what an image looks like."""
+    """Hash of this package, of the reading of reports and of the classes: whatever decides what an image looks like."""
     here = Path(__file__).parent
     drawing = [path for path in sorted(here.glob("*.py")) if path.name != "contact_sheet.py"]
-    files = [*drawing, here.parent / "openi.py", here.parent / "openi_index.py"]
+    files = [*drawing, here.parent / "openi.py", here.parent / "openi_index.py", here.parent / "long_tail.py"]
     return hashlib.sha256("".join(sha256(path) for path in files).encode()).hexdigest()
 
 
-def _record_path(root: Path, study: Study) -> Path:
-    return root / RECORDS / f"{study.study_id}.json"
+def _record_path(root: Path, scene: Scene) -> Path:
+    return root / RECORDS / f"{scene.name}.json"
 
 
-def _read_record(root: Path, study: Study) -> dict[str, tuple[MarkedBox, ...]]:
-    record = json.loads(_record_path(root, study).read_text())
+def _read_record(root: Path, scene: Scene) -> dict[str, tuple[MarkedBox, ...]]:
+    record = json.loads(_record_path(root, scene).read_text())
     return {
-        dicom_id: tuple(MarkedBox(one["label"], one["text"], Box(**one["box"])) for one in record[dicom_id])
-        for dicom_id in study.dicom_ids
+        image: tuple(MarkedBox(one["label"], one["text"], Box(**one["box"])) for one in record[image])
+        for image in scene.images
     }

@@ -20,6 +20,7 @@ from cxrflow.cohort.openi_index import (
     is_indexed,
     is_normal,
 )
+from cxrflow.cohort.simulation.scene import Scene, is_bedside
 from cxrflow.cohort.simulation.settings import SimulationSettings
 from cxrflow.errors import UserError
 
@@ -51,6 +52,19 @@ class Study:
     def labels(self) -> frozenset[str]:
         """Labels of MIMIC-CXR-JPG that the human index makes positive."""
         return index_labels(self.report.index)
+
+    @property
+    def scene(self) -> Scene:
+        """What is drawn for the study, with the report's number for its random streams."""
+        return Scene(
+            name=str(self.study_id),
+            number=int(self.report.uid),
+            patient=self.patient,
+            findings=self.findings,
+            bedside=is_bedside(self.findings),
+            images=self.dicom_ids,
+            files=tuple(self.image_path(dicom_id) for dicom_id in self.dicom_ids),
+        )
 
     def image_path(self, dicom_id: str) -> str:
         """Path of one image below the root of the tree."""
