@@ -26,11 +26,11 @@ rule cohort_simulate:
     input:
         code=library("cohort_simulate"),
     output:
-        sums="results/{cohort}/raw/mimic-cxr-jpg/SHA256SUMS.txt",
+        sums="results/{cohort}/raw/{layout}/SHA256SUMS.txt",
     log:
-        "results/logs/{cohort}/cohort_simulate.log",
+        "results/logs/{cohort}/cohort_simulate_{layout}.log",
     benchmark:
-        "results/benchmarks/{cohort}/cohort_simulate.tsv"
+        "results/benchmarks/{cohort}/cohort_simulate_{layout}.tsv"
     conda:
         "../envs/simulation.yaml"
     threads: 8

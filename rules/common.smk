@@ -12,14 +12,16 @@ LIBRARY = Path(workflow.basedir).parent / "scripts"
 sys.path.insert(0, str(LIBRARY))
 
 from cxrflow.cohort.layouts import LAYOUTS, raw_files, require_raw_files
-from cxrflow.config import SYSTEMS, parse_config, plain_config
+from cxrflow.config import parse_config, plain_config, systems_of
+from cxrflow.cohort.long_tail import PARTS, label_file
 from cxrflow.errors import UserError
-from cxrflow.neural.settings import CodecSettings, codec_names
+from cxrflow.neural.settings import CodecSettings, codec_names, guiding_text
 from cxrflow.imports import local_imports
 from cxrflow.summary import failed, finished
 
 try:
-    validated = plain_config(parse_config(config))
+    settings = parse_config(config)
+    validated = plain_config(settings)
     for name in validated["run"]["cohorts"]:
         require_raw_files(name, validated["cohorts"][name])
 except UserError as error:
@@ -30,6 +32,7 @@ config.update(validated)
 
 wildcard_constraints:
     cohort="|".join(map(re.escape, config["cohorts"])),
+    layout="|".join(LAYOUTS),
     split="train|validate|test",
     seed=r"\d+",
     size=r"\d+",
@@ -56,7 +59,37 @@ TARGETS = {
         "neural/gallery.png",
         *(f"neural/assets/kept_{percent:g}.npz" for percent in config["neural"]["pruning"]["percentiles"][:-1]),
     ],
+    "prunecxr": [],  # see prunecxr_targets
 }
+# Where the analysis of what a compressed model forgets lies, below a cohort's folder: the system, how it compresses (the
+# first way is the one that the analysis is about), what that is called, and the size of the images it sees.
+FORGETTING = {
+    "prunecxr": {
+        "system": "prunecxr",
+        "seeds": config["prunecxr"]["training"]["seeds"],
+        "ways": config["prunecxr"]["sweep"]["methods"],
+        "names": {"l1": "smallest magnitudes", "random": "random weights", "layerwise": "smallest of each layer"},
+        "axis": "weights set to zero",
+    },
+    "neural/forgetting": {
+        "system": "neural",
+        "seeds": config["neural"]["gnn"]["seeds"],
+        "ways": [f"attention_{guiding_text(config['neural']['texts']['settings'])}"],
+        "names": {},
+        "axis": "patches taken away",
+    },
+}
+FORGETTING_TARGETS = [
+    "metrics.csv",
+    "forgettability.csv",
+    "pie_ratios.csv",
+    "overall.png",
+    "curves.png",
+    "correlations.png",
+    "dissimilarity.png",
+    "exemplars.png",
+    "legacy.png",
+]
 
 
 def targets():
@@ -65,14 +98,122 @@ def targets():
         f"results/{cohort}/{file}"
         for cohort in config["run"]["cohorts"]
         for room in rooms(cohort)
-        for file in TARGETS[room]
+        for file in TARGETS[room] + (prunecxr_targets(cohort) if room == "prunecxr" else [])
     ]
-    return files + collect("results/quarantine/{cohort}.csv", cohort=config["run"]["cohorts"]) + text_targets()
+    files += collect("results/quarantine/{cohort}.csv", cohort=config["run"]["cohorts"])
+    return files + text_targets() + forgetting_targets()
+
+
+def forgetting_places():
+    """Where the analyses of forgetting of this run lie, below results/."""
+    return [
+        f"{cohort}/{room}"
+        for cohort in config["run"]["cohorts"]
+        for room, about in FORGETTING.items()
+        if about["system"] in systems_of(settings, cohort)
+    ]
+
+
+def forgetting_targets():
+    """What the analyses of forgetting offer, and all of them side by side."""
+    places = forgetting_places()
+    files = [f"results/{place}/{file}" for place in places for file in FORGETTING_TARGETS]
+    pages = [f"results/{place}/exemplars.html" for place in places if shows_exemplars(place)]
+    return files + pages + (["results/forgetting/side_by_side.png"] if places else [])
+
+
+def shows_exemplars(place):
+    """Whether a page may show the exemplars' radiographs: openly published or simulated, or the user wants it."""
+    cohort, _, room = place.partition("/")
+    about = config["cohorts"][cohort]
+    choice = config[FORGETTING[room]["system"]]["exemplars"]["browser"]
+    # Published predictions can be analysed without an image store; a page can't be made without one.
+    is_open = about["simulate"] is not None or not LAYOUTS[about["format"]].credentialed
+    return choice == "always" or (choice == "open" and is_open)
+
+
+def forgetting_of(key):
+    """Return a function of the wildcards: what the room's table, or its system's configuration, says of `key`."""
+
+    def value(wildcards):
+        about = FORGETTING[wildcards.room]
+        system = config[about["system"]]
+        return {**about, **system, "uncertain": system["data"]["uncertain"]}[key]
+
+    return value
+
+
+def forgetting_store(suffix):
+    """Return a function of the wildcards: a file of the image store that the room's system sees."""
+
+    def file(wildcards):
+        size = config[FORGETTING[wildcards.room]["system"]]["data"]["image_size"]
+        return f"results/{wildcards.cohort}/cohort/images_{size}.{suffix}"
+
+    return file
+
+
+def largest_store(suffix):
+    """Return a function of the wildcards: a file of the largest image store of a cohort, for people to look at."""
+
+    def file(wildcards):
+        return f"results/{wildcards.cohort}/cohort/images_{store_sizes(wildcards.cohort)[-1]}.{suffix}"
+
+    return file
+
+
+def forgetting_reports(wildcards):
+    """The reports, for a system that sees only images with one."""
+    return "results/{cohort}/cohort/reports.parquet" if wildcards.room.startswith("neural") else []
+
+
+def is_published(wildcards):
+    """Whether the predictions are the authors' published ones."""
+    return wildcards.room == "prunecxr" and wildcards.cohort in config["prunecxr"]["published"]
+
+
+def forgetting_predictions(wildcards, seed):
+    """One seed's predictions along the compression axis: a file per chunk of the sweep, or a single one."""
+    base = f"results/{wildcards.cohort}/{wildcards.room}/predictions/seed_{seed}"
+    if wildcards.room == "prunecxr" and not is_published(wildcards):
+        return [f"{base}_chunk_{chunk}.parquet" for chunk in range(config["prunecxr"]["sweep"]["chunks"])]
+    return [f"{base}.parquet"]
+
+
+def forgetting_all_predictions(wildcards):
+    """The predictions of all seeds."""
+    seeds = FORGETTING[wildcards.room]["seeds"]
+    return [file for seed in seeds for file in forgetting_predictions(wildcards, seed)]
+
+
+def forgetting_measures(wildcards):
+    """The measures of all seeds."""
+    base = f"results/{wildcards.cohort}/{wildcards.room}/measures"
+    return [f"{base}/seed_{seed}.npz" for seed in FORGETTING[wildcards.room]["seeds"]]
+
+
+def forgetting_validation(wildcards):
+    """The seed's predictions on the validate split, where a classifier was trained here."""
+    trained = wildcards.room == "prunecxr" and not is_published(wildcards)
+    return f"results/{wildcards.cohort}/prunecxr/training/seed_{wildcards.seed}_validation.parquet" if trained else []
+
+
+def forgetting_weights(wildcards):
+    """The histogram of weights, where a classifier was trained here."""
+    trained = wildcards.room == "prunecxr" and not is_published(wildcards)
+    return f"results/{wildcards.cohort}/prunecxr/weights.parquet" if trained else []
+
+
+def prunecxr_targets(cohort):
+    """What prunecxr offers beside the analysis of forgetting."""
+    published = cohort in config["prunecxr"]["published"]
+    survey = cohort in config["prunecxr"]["surveys"]
+    return ([] if published else ["prunecxr/storage.csv"]) + (["prunecxr/survey.png"] if survey else [])
 
 
 def rooms(cohort):
     """The rooms that have something to do for a cohort: there is nothing to read where it has no reports."""
-    return ["cohort", *(["reports"] if has_reports(cohort) else []), *config["run"]["systems"]]
+    return ["cohort", *(["reports"] if has_reports(cohort) else []), *systems_of(settings, cohort)]
 
 
 def text_targets():
@@ -109,16 +250,15 @@ def raw_source(wildcards):
     """Where the raw files of a cohort are: the folders of images and tables, the reports, the annotated boxes."""
     cohort = config["cohorts"][wildcards.cohort]
     if not is_simulated(wildcards):
-        places = {name: cohort[name] for name in ("root", "reports", "boxes")}
+        places = {name: cohort[name] for name in ("root", "reports", "boxes", "long_tail")}
         return places | {"tables": cohort["tables"] or cohort["root"]}
     raw = f"results/{wildcards.cohort}/raw"
-    root = f"{raw}/mimic-cxr-jpg"
-    return {
-        "root": root,
-        "tables": root,
-        "reports": f"{raw}/mimic-cxr",
-        "boxes": f"{root}/MS_CXR_Local_Alignment_v1.1.0.csv",
+    root = f"{raw}/{cohort['format']}"
+    own = {
+        "mimic-cxr-jpg": {"reports": f"{raw}/mimic-cxr", "boxes": f"{root}/MS_CXR_Local_Alignment_v1.1.0.csv"},
+        "nih": {"long_tail": f"{root}/labels"},
     }
+    return {"root": root, "tables": root, **own[cohort["format"]]}
 
 
 def image_root(wildcards):
@@ -135,7 +275,7 @@ def raw_tables(wildcards):
 
 def store_sizes(cohort):
     """The sides in pixels to which a cohort's images are decoded, the smallest first."""
-    asked = {config[system]["data"]["image_size"] for system in config["run"]["systems"]}
+    asked = {config[system]["data"]["image_size"] for system in systems_of(settings, cohort)}
     return sorted(asked | set(config["cohorts"][cohort]["image_sizes"]))
 
 
@@ -150,3 +290,20 @@ def quarantine_parts(wildcards):
     texts = ["reports/quarantine_extract"] if has_reports(wildcards.cohort) else []
     parts = ["cohort/quarantine_manifest", *images, *texts]
     return collect("results/{cohort}/{part}.csv", cohort=wildcards.cohort, part=parts)
+
+
+def long_tail_name(wildcards):
+    """Which long-tailed labels a cohort has, by their published name."""
+    return LAYOUTS[config["cohorts"][wildcards.cohort]["format"]].long_tail
+
+
+def long_tail_files(wildcards):
+    """The published label files of a cohort: they say which image a row of published predictions is of."""
+    folder = Path(raw_source(wildcards)["long_tail"])
+    return [str(label_file(folder, long_tail_name(wildcards), part)) for part in PARTS]
+
+
+def survey_files(wildcards):
+    """The readers' forms and their key."""
+    survey = config["prunecxr"]["surveys"][wildcards.cohort]
+    return survey["forms"] + ([survey["key"]] if survey["key"] else [])

@@ -1,7 +1,7 @@
 # NEURAL: a vision-language model's attention prunes radiographs; kept patches and the report's graph become one graph.
 # Needs: manifest, reports, split, image store, disjoint.json, report graphs. Leaves under results/{cohort}/neural/:
 # vlm/ (weights), texts/ (reports, read or written), attention/ and codecs/ (per split), graphs, assets/ (per share),
-# predictions per seed, tables and figures.
+# predictions per seed, tables and figures; forgetting/ (rules/forgetting.smk).
 
 
 NEURAL_TABLES = {
@@ -281,6 +281,27 @@ rule neural_train_gnn:
         "Training the graph classifiers of {wildcards.cohort}, seed {wildcards.seed}"
     script:
         "../scripts/neural_train_gnn.py"
+
+
+rule neural_patch_predictions:
+    input:
+        code=library("neural_patch_predictions"),
+        predictions="results/{cohort}/neural/predictions/seed_{seed}.parquet",
+    output:
+        predictions="results/{cohort}/neural/forgetting/predictions/seed_{seed}.parquet",
+    log:
+        "results/logs/{cohort}/neural_patch_predictions_{seed}.log",
+    benchmark:
+        "results/benchmarks/{cohort}/neural_patch_predictions_{seed}.tsv"
+    conda:
+        "../envs/data.yaml"
+    params:
+        targets=lookup(dpath="neural/gnn/targets", within=config),
+        way=FORGETTING["neural/forgetting"]["ways"][0],
+    message:
+        "Ordering the predictions of {wildcards.cohort} by patches taken away, seed {wildcards.seed}"
+    script:
+        "../scripts/neural_patch_predictions.py"
 
 
 rule neural_write_asset:

@@ -79,13 +79,30 @@ def test_cross_field_rules_of_a_cohort_hold(cohort):
     ("cohort", "reason"),
     [
         ({**NIH, "reports": "/data/reports"}, "not of nih"),
-        ({"format": "nih", "simulate": {}}, "written as mimic-cxr-jpg"),
+        ({"format": "chexpert", "simulate": {}}, "written as mimic-cxr-jpg or nih"),
+        ({"format": "chexpert", "root": "/data", "long_tail": "/labels"}, "nih, not of chexpert"),
+        ({"format": "nih", "simulate": {}, "long_tail": "/labels"}, "brings its own label files"),
         ({"format": "mimic-cxr-dicom", "root": "/data/dicom"}, "needs `reports`"),
         ({"format": "padchest", "root": "/data"}, "found 'padchest'"),
     ],
 )
 def test_a_format_has_the_keys_that_it_needs_and_no_others(cohort, reason):
     assert reason in complaint({"run": {"cohorts": ["x"]}, "cohorts": {"x": cohort}})
+
+
+@pytest.mark.parametrize(
+    "cohort",
+    [
+        {**NIH, "long_tail": "/labels"},
+        {**REAL, "long_tail": "/labels"},
+        {**REAL, "format": "mimic-cxr-dicom", "tables": "/data/jpg", "long_tail": "/labels"},
+        {"format": "nih", "simulate": {}},
+    ],
+)
+def test_nih_and_mimic_cxr_take_long_tailed_labels_and_can_be_simulated(cohort):
+    settings = {**cohort, "image_sizes": [64]}
+    parsed = parse_config({"run": {"cohorts": ["x"], "systems": []}, "cohorts": {"x": settings}}).cohorts["x"]
+    assert parsed.long_tail == cohort.get("long_tail")
 
 
 def test_a_system_that_reads_reports_is_refused_for_a_data_set_without():
@@ -126,12 +143,14 @@ def test_every_key_is_read_by_some_rule(root):
     text = "".join(path.read_text() for path in (root / "rules").glob("*.smk"))
     looked_up = set(re.findall(r'lookup\(\s*(?:dpath=)?"([^"]+)"', text))
     looked_up |= {"/".join(keys) for keys in re.findall(r'config\["(\w+)"\]\["(\w+)"\]', text)}
+    shared = re.findall(r'forgetting_of\("(\w+)"\)', text)
+    looked_up |= {f"{system}/{key}" for system in ("neural", "prunecxr") for key in shared}
     plain = plain_config(parse_config(config()))
-    for block in ("reports", "neural"):
+    for block in ("reports", "neural", "prunecxr"):
         unread = [
             leaf
             for leaf in leaves(plain[block], block)
             if not any(f"{leaf}/".startswith(f"{path}/") for path in looked_up)
         ]
         assert not unread, f"no rule looks up {unread}"
-    assert [key for key in plain["cohorts"]["demo-mimic"] if not re.search(rf'["/]{key}["/]', text)] == []
+    assert [key for key in plain["cohorts"]["demo-mimic"] if not re.search(rf'["/]{key}["/]|\b{key}_of\(', text)] == []

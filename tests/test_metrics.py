@@ -5,12 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import f1_score as reference_f1
 from statsmodels.stats.multitest import multipletests
 
 from cxrflow.metrics import (
     auroc,
     average_precision,
+    class_metrics,
     estimate,
+    f1_score,
     holm,
     interval,
     mean_estimate,
@@ -21,6 +24,7 @@ from cxrflow.metrics import (
     two_sided_p,
     weighted_mean,
 )
+from cxrflow.ranking import Ranking, resampled_areas
 
 examples = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 6), st.integers(0, 3)), min_size=2, max_size=40)
 
@@ -141,3 +145,101 @@ def test_holm_equals_statsmodels(p_values: list[float]) -> None:
 
 def test_holm_leaves_what_has_no_p_out() -> None:
     np.testing.assert_allclose(holm([0.04, np.nan, 0.01, 0.03]), [0.06, np.nan, 0.03, 0.06])
+
+
+classes = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 9)), min_size=1, max_size=60)
+
+
+@given(classes)
+def test_one_sort_equals_scikit_learn_with_ties_and_unknown_outcomes(rows: list[tuple[int, int]]) -> None:
+    outcome, score = np.array(rows, dtype=np.float64).T
+    known = outcome < 2
+    outcome[~known] = np.nan
+    ranking = Ranking.of(outcome, score)
+    if len(set(outcome[known])) < 2:
+        assert np.isnan([ranking.auroc(), ranking.average_precision(), ranking.best_threshold()]).all()
+        return
+    assert ranking.auroc() == pytest.approx(roc_auc_score(outcome[known], score[known]), abs=1e-12)
+    assert ranking.average_precision() == pytest.approx(
+        average_precision_score(outcome[known], score[known]), abs=1e-12
+    )
+
+
+@given(classes)
+def test_no_threshold_has_a_better_f1_than_the_best(rows: list[tuple[int, int]]) -> None:
+    outcome, score = np.array(rows, dtype=np.float64).T
+    outcome = np.minimum(outcome, 1)
+    best = Ranking.of(outcome, score).best_threshold()
+    if len(set(outcome)) == 2:
+        others = [reference_f1(outcome, score >= threshold) for threshold in np.arange(11)]
+        assert reference_f1(outcome, score >= best) == pytest.approx(max(others))
+        assert f1_score(outcome[:, None], score[:, None], best) == pytest.approx(max(others))
+
+
+def test_the_best_threshold_by_hand() -> None:
+    # Calling the best three positive finds both at one false alarm: 2 x 2 / (3 + 2); the best one alone: 2 / 3.
+    assert Ranking.of([1, 0, 1, 0], [0.9, 0.8, 0.7, 0.1]).best_threshold() == 0.7
+
+
+@given(classes, st.integers(0, 3), st.integers(1, 4), st.integers(1, 200))
+@settings(max_examples=60, deadline=None)
+def test_resampled_areas_are_those_of_each_resample(
+    rows: list[tuple[int, int]], seed: int, per_patient: int, cached: int
+) -> None:
+    outcome, score = np.array(rows, dtype=np.float64).T
+    outcome[outcome > 1] = np.nan
+    patient = np.arange(len(rows)) // per_patient
+    weights = resample_weights(patient, 23, seed)
+    by_patient = weights[:, np.unique(patient, return_index=True)[1]].T.astype(np.float32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cxrflow.ranking._CACHED", cached)
+        areas = resampled_areas(Ranking.of(outcome, score), patient, np.ascontiguousarray(by_patient))
+    known = ~np.isnan(outcome)
+    for metric, area in zip((auroc, average_precision), areas, strict=True):
+        np.testing.assert_allclose(area, metric(outcome[known], score[known], weights[:, known]), rtol=1e-5)
+
+
+def test_resamples_of_many_distinct_scores_agree_with_the_general_way() -> None:
+    rng = np.random.default_rng(5)
+    outcome, patient = rng.integers(0, 2, 1500), rng.integers(0, 300, 1500)
+    score = (outcome + rng.normal(size=1500)).round(2).astype(np.float32)
+    weights = resample_weights(np.arange(300), 50, 0)
+    areas = resampled_areas(Ranking.of(outcome, score), patient, np.ascontiguousarray(weights.T, dtype=np.float32))
+    for metric, area in zip((auroc, average_precision), areas, strict=True):
+        np.testing.assert_allclose(area, metric(outcome, score, weights[:, patient]), rtol=2e-6)
+
+
+def test_constant_scores_are_chance() -> None:
+    ranking = Ranking.of([1, 0, 0, 0], np.full(4, 0.25))
+    assert (ranking.auroc(), ranking.average_precision()) == (0.5, 0.25)
+    area, precision = resampled_areas(ranking, np.arange(4), np.ones((4, 3), np.float32))
+    np.testing.assert_allclose([area, precision], [[0.5] * 3, [0.25] * 3])
+
+
+def test_all_classes_at_once_equal_scikit_learn() -> None:
+    rng = np.random.default_rng(3)
+    outcome = (rng.random((800, 5)) < [0.5, 0.1, 0.01, 0.0, 1.0]).astype(np.float32)
+    score = rng.random((800, 5)).astype(np.float32).round(2)
+    found = class_metrics(outcome, score)
+    for place in range(3):
+        truth, values = outcome[:, place], score[:, place]
+        expected = [roc_auc_score(truth, values), average_precision_score(truth, values)]
+        expected.append(reference_f1(truth, values > 0.5))
+        assert [found[name][place] for name in ("auroc", "auprc", "f1")] == pytest.approx(expected, abs=1e-12)
+    assert all(np.isnan(values[3:]).all() for values in found.values())
+
+
+def test_a_half_is_not_above_a_half() -> None:
+    score = np.array([[0.5], [0.75], [0.25]], np.float32)
+    assert f1_score(np.array([[1.0], [0], [0]]), score) == 0
+    assert f1_score(np.array([[0.0], [1], [0]]), score) == 1
+    assert f1_score(np.array([[0.0], [1], [np.nan]]), score, np.array([0.2])) == pytest.approx(2 / 3)
+
+
+def test_no_threshold_has_no_f1() -> None:
+    assert np.isnan(f1_score(np.array([[1.0], [0]]), np.array([[0.9], [0.1]], np.float32), np.nan))
+
+
+def test_unknown_scores_are_refused() -> None:
+    with pytest.raises(ValueError, match="NaN"):
+        Ranking.of([0, 1], [0.5, np.nan])

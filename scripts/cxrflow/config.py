@@ -6,21 +6,21 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from cxrflow.cohort.settings import CohortSettings
 from cxrflow.errors import UserError
 from cxrflow.neural.settings import NeuralSettings
+from cxrflow.prunecxr.settings import PruneCxrSettings
 from cxrflow.reports.settings import ReportsSettings
-from cxrflow.settings import Settings
+from cxrflow.settings import Settings, System
 
-SYSTEMS = ("neural",)
 READS_REPORTS = {"neural"}
 """Systems that can't run on a data set without reports."""
 COHORT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-RESERVED = ("benchmarks", "config.yaml", "extraction", "logs", "quarantine")
+RESERVED = ("benchmarks", "config.yaml", "extraction", "forgetting", "logs", "quarantine")
 """What else lies in results/."""
 
 
@@ -29,8 +29,9 @@ class RunSettings(Settings):
 
     cohorts: list[str] = Field(default=["demo-mimic"], min_length=1)
     """Names of the cohorts (keys of `cohorts`) that the systems run on."""
-    systems: list[Literal["neural"]] = Field(default=["neural"])
-    """Systems to run; none makes the cohorts' tables, images and graphs alone."""
+    systems: list[System] = Field(default=["neural", "prunecxr"])
+    """Systems to run; none makes the cohorts' tables, images and graphs alone. A cohort's own `systems` says which of
+    them run on it."""
 
 
 class Config(Settings):
@@ -44,6 +45,8 @@ class Config(Settings):
     """From report text to findings and graphs."""
     neural: NeuralSettings = NeuralSettings()
     """The system `neural`."""
+    prunecxr: PruneCxrSettings = PruneCxrSettings()
+    """The system `prunecxr`."""
 
     @field_validator("cohorts")
     @classmethod
@@ -62,13 +65,25 @@ class Config(Settings):
             cohort = self.cohorts.get(name)
             if cohort is None:
                 continue
-            silent = [] if cohort.has_reports else sorted(set(self.run.systems) & READS_REPORTS)
+            systems = systems_of(self, name)
+            silent = [] if cohort.has_reports else sorted(set(systems) & READS_REPORTS)
             if silent:
-                raise ValueError(f"{silent} read reports, and {name} ({cohort.format}) has none")
-            if not self.run.systems and not cohort.image_sizes:
+                raise ValueError(
+                    f"{silent} read reports, and {name} ({cohort.format}) has none: say in cohorts.{name}.systems which "
+                    "systems run on it"
+                )
+            if not systems and not cohort.image_sizes:
                 raise ValueError(f"without a system nobody says how large images are: give {name} `image_sizes`")
             if cohort.has_reports and self.reports.extract.extractor == "radgraph-json" and not cohort.radgraph:
                 raise ValueError(f"reports.extract.extractor is radgraph-json: give {name} its files as `radgraph`")
+        return self
+
+    @model_validator(mode="after")
+    def _per_cohort_keys_name_cohorts(self) -> "Config":
+        for key, named in (("published", self.prunecxr.published), ("surveys", self.prunecxr.surveys)):
+            unknown = sorted(set(named) - set(self.cohorts))
+            if unknown:
+                raise ValueError(f"prunecxr.{key} names {unknown}; known cohorts: {sorted(self.cohorts)}")
         return self
 
     @model_validator(mode="after")
@@ -77,6 +92,12 @@ class Config(Settings):
         if unknown:
             raise ValueError(f"run.cohorts names {unknown}; known cohorts: {sorted(self.cohorts)}")
         return self
+
+
+def systems_of(config: Config, cohort: str) -> list[System]:
+    """Return the systems that run on a cohort: those of the run that the cohort does not leave out."""
+    own = config.cohorts[cohort].systems
+    return [system for system in config.run.systems if own is None or system in own]
 
 
 def parse_config(raw: Mapping[str, Any]) -> Config:

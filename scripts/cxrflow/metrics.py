@@ -6,18 +6,16 @@ the number of times each example was drawn, so that scores are sorted once and n
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cxrflow.ranking import Ranking, ratio
+
 Floats = NDArray[np.float64]
 Metric = Callable[[NDArray, NDArray, NDArray | None], Floats]
 _CELLS = 8_000_000  # resamples x examples held at once
-_CACHED = 200_000  # resamples x steps of a ranking held at once: what a processor keeps near
-_STRIDE = 32  # steps that are summed one after the other, many such runs beside each other
 ABOVE_HALF = float(np.nextafter(np.float32(0.5), np.float32(1)))
 """The lowest probability (float32) that counts as a prediction when the threshold is "above 0.5"."""
 
@@ -39,7 +37,7 @@ def auroc(outcome: ArrayLike, score: ArrayLike, weights: NDArray | None = None) 
     positive, negative = _by_score(outcome, score, weights, descending=False)
     below = np.cumsum(negative, axis=1) - negative
     wins = (positive * (below + 0.5 * negative)).sum(axis=1)
-    return _ratio(wins, positive.sum(axis=1) * negative.sum(axis=1))
+    return ratio(wins, positive.sum(axis=1) * negative.sum(axis=1))
 
 
 def average_precision(outcome: ArrayLike, score: ArrayLike, weights: NDArray | None = None) -> Floats:
@@ -50,108 +48,8 @@ def average_precision(outcome: ArrayLike, score: ArrayLike, weights: NDArray | N
     positive, negative = _by_score(outcome, score, weights, descending=True)
     hits, drawn = np.cumsum(positive, axis=1), np.cumsum(positive + negative, axis=1)
     precision = np.divide(hits, drawn, out=np.zeros_like(hits), where=drawn > 0)
-    area = _ratio((positive * precision).sum(axis=1), positive.sum(axis=1))
+    area = ratio((positive * precision).sum(axis=1), positive.sum(axis=1))
     return np.where(negative.sum(axis=1) > 0, area, np.nan)
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """The examples of one class sorted once, best score first, and its steps: the m distinct scores of positives.
-
-    Examples without a known outcome (NaN) take no part. AUROC, average precision and F1 change at steps only, so that
-    each is a sum over steps, exact with ties.
-    """
-
-    order: NDArray[np.intp]
-    """(n,) examples with a known outcome, by descending score."""
-    truth: NDArray[np.bool_]
-    """(n,) their outcomes in that order."""
-    scores: NDArray
-    """(m,) distinct scores of positives, descending."""
-    ends: NDArray[np.intp]
-    """(m,) how many examples score at least as high."""
-    hits: NDArray[np.intp]
-    """(m,) how many of these are positives."""
-    tied: NDArray[np.intp]
-    """(m,) negatives of exactly this score."""
-
-    @classmethod
-    def of(cls, outcome: ArrayLike, score: ArrayLike) -> "Ranking":
-        """Sort the scores (N,) of outcomes (N,) that are 1, 0 or NaN (not known)."""
-        truth, values = np.ascontiguousarray(outcome), np.ascontiguousarray(score)
-        unknown = np.isnan(truth)
-        if np.isnan(values).any():
-            raise ValueError("scores contain NaN")
-        order = np.argsort(-values)
-        order = order[~unknown[order]] if unknown.any() else order
-        positive, values = truth[order] > 0, values[order]
-        ends = np.flatnonzero(np.r_[values[1:] != values[:-1], True]) + 1 if len(order) else np.zeros(0, np.intp)
-        hits = np.cumsum(positive, dtype=np.intp)[ends - 1]
-        own = np.diff(hits, prepend=0)
-        tied, step = np.diff(ends, prepend=0) - own, own > 0
-        return cls(order, positive, values[ends[step] - 1], ends[step], hits[step], tied[step])
-
-    @property
-    def positives(self) -> int:
-        """Number of positives."""
-        return int(self.hits[-1]) if len(self.hits) else 0
-
-    @property
-    def one_outcome(self) -> bool:
-        """Whether there are only positives or only negatives, so that no metric has a value."""
-        return self.positives in (0, len(self.order))
-
-    def auroc(self) -> float:
-        """Return the area under the ROC curve; NaN where there is one outcome."""
-        if self.one_outcome:
-            return np.nan
-        negatives = len(self.order) - self.positives
-        below = negatives - (self.ends - self.hits) + 0.5 * self.tied
-        return float((np.diff(self.hits, prepend=0) * below).sum() / (self.positives * negatives))
-
-    def average_precision(self) -> float:
-        """Return the area under the precision-recall curve as a step function; NaN where there is one outcome."""
-        if self.one_outcome:
-            return np.nan
-        return float((np.diff(self.hits, prepend=0) * (self.hits / self.ends)).sum() / self.positives)
-
-    def best_threshold(self) -> float:
-        """Return the score from which on to predict the class so that F1 is highest (the higher score of equals)."""
-        if self.one_outcome:
-            return np.nan
-        return float(self.scores[np.argmax(2 * self.hits / (self.ends + self.positives))])
-
-
-def resampled_areas(ranking: Ranking, patient: NDArray[np.intp], weights: NDArray[np.float32]) -> tuple[Floats, Floats]:
-    """Return AUROC and average precision, (R,) each, of every resample of patients.
-
-    `patient` (N,) is the row of each example in `weights` (patients, R), which says how often a patient was drawn
-    (float32, contiguous: whole numbers up to 2^24 are exact). The weight that falls between two steps of the ranking
-    is a sparse matrix, one entry per example, times the weights: all resamples share one sort. NaN where a resample
-    holds one outcome only.
-    """
-    resamples = weights.shape[1]
-    whose = patient[ranking.order]
-    total = np.bincount(whose, minlength=len(weights)).astype(np.float32) @ weights
-    starts, firsts = np.r_[0, ranking.ends], np.r_[0, ranking.hits]
-    positive = whose[ranking.truth]
-    lost, area = np.zeros((2, resamples))
-    drawn, found = np.zeros((2, resamples), np.float32)
-    size = max(_STRIDE, _CACHED // max(1, resamples) // _STRIDE * _STRIDE)
-    for start in range(0, len(ranking.ends), size):
-        steps = slice(start, start + size + 1)
-        own = _grouped(positive, firsts[steps], weights)
-        every, hits = _running(_grouped(whose, starts[steps], weights)), _running(own.copy())
-        every += drawn
-        hits += found
-        drawn, found = every[-1].copy(), hits[-1].copy()
-        lost += np.einsum("jr,jr->r", own, every - hits)
-        area += np.einsum("jr,jr->r", own, np.divide(hits, np.maximum(every, 1, out=every), out=hits))
-    if ranking.tied.any():
-        lost -= 0.5 * _tied_pairs(ranking, whose, weights)
-    negative = total - found
-    possible = found * negative.astype(np.float64)
-    return _ratio(possible - lost, possible), np.where(negative > 0, _ratio(area, found), np.nan)
 
 
 def f1_score(outcome: NDArray, score: NDArray, threshold: ArrayLike = ABOVE_HALF) -> Floats:
@@ -163,7 +61,7 @@ def f1_score(outcome: NDArray, score: NDArray, threshold: ArrayLike = ABOVE_HALF
     known, present = ~np.isnan(outcome), outcome > 0
     predicted = known & (score >= limits.astype(score.dtype))
     positives = present.sum(axis=0)
-    values = _ratio(2.0 * (predicted & present).sum(axis=0), (predicted.sum(axis=0) + positives).astype(np.float64))
+    values = ratio(2.0 * (predicted & present).sum(axis=0), (predicted.sum(axis=0) + positives).astype(np.float64))
     return np.where((positives > 0) & (positives < known.sum(axis=0)) & ~np.isnan(limits), values, np.nan)
 
 
@@ -191,7 +89,7 @@ def weighted_mean(values: ArrayLike, weights: NDArray | None = None) -> Floats:
     numbers = np.asarray(values, dtype=np.float64)
     known = ~np.isnan(numbers)
     rows = np.ones((1, len(numbers))) if weights is None else np.asarray(weights, dtype=np.float64)
-    return _ratio(rows[:, known] @ numbers[known], rows[:, known].sum(axis=1))
+    return ratio(rows[:, known] @ numbers[known], rows[:, known].sum(axis=1))
 
 
 def resample_weights(patients: ArrayLike, resamples: int, seed: int) -> NDArray[np.uint16]:
@@ -291,45 +189,6 @@ def _times_drawn(generator: np.random.Generator, resamples: int, count: int) -> 
     return np.bincount(draws.ravel(), minlength=resamples * count).reshape(resamples, count)
 
 
-def _grouped(members: NDArray[np.intp], bounds: NDArray[np.intp], weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return (groups, R): the weights (patients, R) summed over the members between each two of the bounds.
-
-    Empty groups are added until their number is a multiple of the stride.
-    """
-    from scipy.sparse import csr_array
-
-    padding = -(len(bounds) - 1) % _STRIDE
-    ends = np.r_[bounds, np.full(padding, bounds[-1])] - bounds[0]
-    inside = members[bounds[0] : bounds[-1]]
-    once = np.ones(len(inside), np.float32)
-    return csr_array((once, inside, ends), shape=(len(ends) - 1, len(weights))) @ weights
-
-
-def _running(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the running sums of `values` (n, R) over n, a multiple of the stride, in place.
-
-    Every `_STRIDE` rows are a run, and all runs advance together: several times as fast as numpy's sum along rows.
-    """
-    runs = values.reshape(-1, _STRIDE, values.shape[1])
-    for row in range(1, _STRIDE):
-        runs[:, row] += runs[:, row - 1]
-    for before, run in pairwise(runs):
-        run += before[-1]
-    return values
-
-
-def _tied_pairs(ranking: Ranking, whose: NDArray[np.intp], weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return (R,): the pairs of a positive and a negative with the same score."""
-    own = np.diff(ranking.hits, prepend=0)
-    shared = ranking.tied > 0
-    ends, sizes = ranking.ends[shared], own[shared] + ranking.tied[shared]
-    length = len(whose) + 1
-    inside = np.cumsum(np.bincount(ends - sizes, minlength=length) - np.bincount(ends, minlength=length))[:-1] > 0
-    sides = (ranking.truth, own), (~ranking.truth, ranking.tied)
-    grouped = [_grouped(whose[inside & side], np.r_[0, np.cumsum(n[shared])], weights) for side, n in sides]
-    return np.einsum("jr,jr->r", *grouped)
-
-
 def _by_score(outcome: ArrayLike, score: ArrayLike, weights: NDArray | None, descending: bool) -> tuple[Floats, Floats]:
     """Return the weight of positives and of negatives for each distinct score, (R, distinct scores) both, in order."""
     truth, values = np.asarray(outcome, dtype=np.float64), np.asarray(score, dtype=np.float64)
@@ -343,7 +202,3 @@ def _by_score(outcome: ArrayLike, score: ArrayLike, weights: NDArray | None, des
     drawn = np.ones((1, len(truth))) if weights is None else np.asarray(weights)[:, order].astype(np.float64)
     positive = np.add.reduceat(drawn * truth[order], starts, axis=1)
     return positive, np.add.reduceat(drawn, starts, axis=1) - positive
-
-
-def _ratio(numerator: Floats, denominator: Floats) -> Floats:
-    return np.divide(numerator, denominator, out=np.full(np.shape(denominator), np.nan), where=denominator > 0)

@@ -1,6 +1,7 @@
 """Encoder, tokenizer, losses and errors of the vision-language model."""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -9,9 +10,9 @@ from torch.nn import functional as F
 
 from cxrflow.augment import augment
 from cxrflow.errors import UserError
-from cxrflow.networks import PooledClassifier, SmallResNet
+from cxrflow.networks import PooledClassifier
 from cxrflow.neural.dataset import AugmentedBatches, RadiographReports
-from cxrflow.neural.encoders import as_patches, build_encoder, small_channels
+from cxrflow.neural.encoders import as_patches, build_encoder, small_encoder
 from cxrflow.neural.settings import DecoderSettings, EncoderSettings, VlmSettings
 from cxrflow.neural.tokenizer import (
     END_ID,
@@ -34,14 +35,15 @@ from cxrflow.weights import load_weights, save_weights
 TEXTS = ["The heart is enlarged.", "No pleural effusion is seen.", "There is no pneumothorax."] * 5
 
 
+@pytest.mark.parametrize("stride", [2, 4])
 @pytest.mark.parametrize("size", [96, 192, 384])
-def test_every_image_size_gives_a_12_by_12_grid(size: int) -> None:
-    encoder = SmallResNet(small_channels(size, (8, 12, 16)))
+def test_every_image_size_gives_a_12_by_12_grid(size: int, stride: Literal[2, 4]) -> None:
+    encoder = small_encoder(size, EncoderSettings(widths=(16, 24, 32), stem_stride=stride))
     assert encoder(torch.rand(2, 1, size, size)).shape == (2, 144, encoder.width)
 
 
 def test_patches_are_in_rows() -> None:
-    encoder = SmallResNet(small_channels(96, (4, 8))).eval()
+    encoder = small_encoder(96, EncoderSettings(widths=(16, 32))).eval()
     image = torch.zeros(1, 1, 96, 96)
     blank = encoder(image)
     image[..., 44:52, 84:92] = 1  # row 5 to 6, column 10 to 11
@@ -69,7 +71,7 @@ def test_a_timm_encoder_takes_grey_images() -> None:
 
 def test_encoder_weights_are_read_and_checked(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    encoder = SmallResNet(small_channels(96, (32, 64, 128)))
+    encoder = small_encoder(96, EncoderSettings(widths=(32, 64, 128)))
     save_weights(encoder, tmp_path / "model.safetensors")
     settings = EncoderSettings(weights=str(tmp_path))
     again = build_encoder(settings, 96)

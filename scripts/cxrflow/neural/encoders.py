@@ -42,16 +42,20 @@ def as_patches(features: Tensor, width: int) -> Tensor:
     return features
 
 
-def small_channels(image_size: int, widths: tuple[int, ...]) -> list[int]:
-    """Return the channels of each stage that leads from a stem of stride 2 to 12 x 12 patches."""
-    halvings = int(math.log2(image_size // GRID_SIDE)) - 1
-    return [widths[min(stage, len(widths) - 1)] for stage in range(halvings)]
+def small_encoder(image_size: int, settings: EncoderSettings) -> SmallResNet:
+    """Return our residual network; the last of `widths` are the channels of the stages between stem and patches.
+
+    Where there are more stages than widths, the last one is repeated.
+    """
+    halvings = int(math.log2(image_size // GRID_SIDE)) - int(math.log2(settings.stem_stride))
+    widths = list(settings.widths[-halvings:])
+    return SmallResNet(widths + widths[-1:] * (halvings - len(widths)), settings.stem_stride)
 
 
 def build_encoder(settings: EncoderSettings, image_size: int) -> SmallResNet | TimmEncoder:
     """Return the encoder that the configuration names."""
     if settings.name == "resnet_small":
-        encoder = SmallResNet(small_channels(image_size, settings.widths))
+        encoder = small_encoder(image_size, settings)
         if settings.weights is not None:
             load_published(encoder, settings.weights, f"{KEY}.weights")
         return encoder

@@ -1,11 +1,13 @@
 """What a user may choose about `neural`: encoder, decoder, pruning, graphs, classifier, intervals."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from cxrflow.cohort.policies import OTHER, UncertainPolicy
+from cxrflow.forgetting.settings import ExemplarSettings, ForgettingSettings
 from cxrflow.settings import Precision, Settings
 
 GRID_SIDE = 12
@@ -59,6 +61,9 @@ class EncoderSettings(Settings):
     widths: tuple[Annotated[int, Field(ge=16)], ...] = (32, 64, 128)
     """Channels of each stage of `resnet_small`; other encoders have their own. Not below 16: narrower convolutions were
     seen to crash the processor kernels of torch 2.14.1."""
+    stem_stride: Literal[2, 4] = 4
+    """Stride of the first convolution of `resnet_small`. What follows a stride of 2 sees four times as many places; on
+    a processor that is most of the time."""
     pooling: Literal["logsumexp", "mean"] = "logsumexp"
     """How the classifier sums up 144 patch logits: a soft maximum (small findings count) or their mean (the paper)."""
     evidence_gate: bool = True
@@ -285,6 +290,10 @@ class NeuralSettings(Settings):
     """Intervals."""
     gallery: GallerySettings = GallerySettings()
     """Pictures."""
+    forgetting: ForgettingSettings = ForgettingSettings()
+    """Which targets are forgotten when patches are taken away."""
+    exemplars: ExemplarSettings = ExemplarSettings(level=0.977)
+    """Radiographs that are read differently without these patches; `level` is 1 - one of the pruned shares."""
 
     @model_validator(mode="after")
     def _small_encoder_fits_the_grid(self) -> "NeuralSettings":
@@ -301,6 +310,13 @@ class NeuralSettings(Settings):
         unknown = sorted(named - {*self.data.labels, *self.gnn.targets, OTHER})
         if unknown:
             raise ValueError(f"data.uncertain names {unknown}, which are neither labels nor targets")
+        return self
+
+    @model_validator(mode="after")
+    def _exemplars_are_of_a_pruned_share(self) -> "NeuralSettings":
+        levels = [round(1 - share / 100, 6) for share in self.pruning.percentiles]
+        if self.exemplars.level not in levels:
+            raise ValueError(f"exemplars.level {self.exemplars.level} is not among 1 - percentiles / 100: {levels}")
         return self
 
     @model_validator(mode="after")
@@ -323,6 +339,11 @@ def ranking_keys(pruning: PruningSettings, texts: TextSettings) -> list[str]:
     for selector in pruning.selectors:
         keys += [f"attention_{text}" for text in texts.settings] if selector == "attention" else [selector]
     return keys
+
+
+def guiding_text(texts: Sequence[TextSetting]) -> TextSetting:
+    """Return the text whose attention counts where one must be chosen: the model's own, which knows no truth."""
+    return "generated" if "generated" in texts else texts[0]
 
 
 def codec_names(codecs: CodecSettings) -> list[str]:
