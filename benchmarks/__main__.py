@@ -4,12 +4,12 @@ from dataclasses import asdict
 
 import pandas as pd
 
-from benchmarks import adapter, cohort, neural, reports
+from benchmarks import adapter, cohort, neural, prunecxr, reports
 from benchmarks.timing import measure
 from cxrflow.files import write_table
 
 rows = []
-for room in (adapter, cohort, reports, neural):
+for room in (adapter, cohort, reports, neural, prunecxr):
     with room.comparisons() as comparisons:
         rows += [asdict(measure(comparison)) for comparison in comparisons]
 table = pd.DataFrame(rows)

@@ -4,7 +4,7 @@ import json
 import resource
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 
@@ -30,8 +30,9 @@ WAY, COHORT = "l1", "made-up"
 
 @cache
 def truth(images: int) -> Truth:
-    """Return the labels of a made-up split."""
-    return made_up_truth(images, CLASSES, PREVALENCES, IMAGES_PER_PATIENT)
+    """Return the labels of a made-up split; patient ids are numbers, as those of ChestX-ray14."""
+    found = made_up_truth(images, CLASSES, PREVALENCES, IMAGES_PER_PATIENT)
+    return replace(found, patient_ids=np.char.lstrip(found.patient_ids, "p"))
 
 
 def write_seed(folder: Path, seed: int) -> None:
@@ -82,7 +83,7 @@ def figures(folder: Path, _: Sequence[int]) -> None:
     draw(plot_curves, "curves", "forgettability")
     draw(plot_correlations, "forgettability", "correlations")
     draw(plot_dissimilarity, "dissimilarity", "correlations")
-    draw(plot_legacy, "dissimilarity", "legacy")
+    draw(plot_legacy, "dissimilarity", "legacy", "ratios")
     ratios, stability, sensitivity = (
         pd.read_parquet(folder / f"{field.name}.parquet") for field in fields(ExemplarFiles)[1:]
     )

@@ -11,6 +11,7 @@ heavy tails, as after a long training, and batch normalisation has seen a few im
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -58,6 +59,8 @@ class Study:
     network: NetworkSettings
     size: int
     batch: int
+    threads: int
+    """Threads of torch on both sides: 1 as in the workflow's job, which keeps a small network from waiting for them."""
     sparsities: tuple[float, ...] = SPARSITIES
 
     @property
@@ -76,17 +79,18 @@ class Study:
 
 def sweeps(folder: Path) -> list[Comparison]:
     """Return the comparisons of whole sweeps; makes images and weights in `folder`."""
-    resnet = Study(folder, 16, RESNET, 256, 8)
-    small = Study(folder, 64, NetworkSettings(), 96, 16)
-    # Fewer sparsities are the harder case: the images are decoded and the weights ranked for fewer passes.
+    resnet = Study(folder, 16, RESNET, 256, 8, threads=2)
+    small = Study(folder, 64, NetworkSettings(), 96, 16, threads=1)
+    # Fewer sparsities make it harder for us: images are decoded and weights ranked for fewer passes.
+    few = replace(resnet, sparsities=SPARSITIES[::4])
     many = replace(resnet, images=256, sparsities=(0.0, 0.9))
     write_radiographs(folder, many.images)
     for study in (resnet, small):
         save_made_up_weights(study)
     return [
         _against_anew(resnet, goal=2.5, repeats=1),
-        _against_anew(small, goal=10, repeats=3),
-        _against_passes(resnet, goal=float("nan")),
+        _against_anew(small, goal=10, repeats=1),
+        _against_passes(few, goal=float("nan")),
         _against_passes(many, goal=1 / ALLOWED),
     ]
 
@@ -118,7 +122,7 @@ def sweep_once(study: Study) -> NDArray[np.float32]:
     settings = SweepSettings(sparsities=study.sparsities, methods=("l1",), batch_size=study.batch)
     choice = SweepChoice(DataSettings(image_size=study.size), study.network, settings, seed=0, chunk=0)
     manifest = pd.DataFrame({"image_id": study.names, "path": study.names, "height": PIXELS, "width": PIXELS})
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, torch_threads(study.threads):
         made = Path(folder, "images.npy")
         build_store(manifest, study.folder, study.size, made, WORKERS, Quarantine("benchmark"))
         store = ImageStore.open(made, made.with_suffix(".parquet"))
@@ -130,7 +134,8 @@ def sweep_once(study: Study) -> NDArray[np.float32]:
 
 def sweep_anew(study: Study) -> NDArray[np.float32]:
     """Return the same as the released program makes them."""
-    return np.stack([_predict_anew(study, share) for share in study.sparsities])
+    with torch_threads(study.threads):
+        return np.stack([_predict_anew(study, share) for share in study.sparsities])
 
 
 @torch.no_grad()
@@ -189,11 +194,23 @@ def forward_passes(study: Study) -> Callable[[], None]:
 
     @torch.no_grad()
     def passes() -> None:
-        for _ in study.sparsities:
-            for batch in batches:
-                network(batch)
+        with torch_threads(study.threads):
+            for _ in study.sparsities:
+                for batch in batches:
+                    network(batch)
 
     return passes
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Let torch compute with so many threads inside the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def write_radiographs(folder: Path, count: int) -> None:

@@ -195,7 +195,8 @@ def forgetting_measures(wildcards):
 def forgetting_validation(wildcards):
     """The seed's predictions on the validate split, where a classifier was trained here."""
     trained = wildcards.room == "prunecxr" and not is_published(wildcards)
-    return f"results/{wildcards.cohort}/prunecxr/training/seed_{wildcards.seed}_validation.parquet" if trained else []
+    base = f"results/{wildcards.cohort}/prunecxr/training/seed_{wildcards.seed}"
+    return [f"{base}_validation.parquet"] if trained else []
 
 
 def forgetting_weights(wildcards):

@@ -41,8 +41,8 @@ class Truth:
     def of(cls, samples: pd.DataFrame, classes: Sequence[str]) -> "Truth":
         """Return the truth of a table with image_id, patient_id and one column per class."""
         labels = samples[list(classes)].to_numpy(dtype=np.float32)
-        ids = (samples[name].to_numpy(dtype=str) for name in ("image_id", "patient_id"))
-        return cls(*ids, tuple(classes), labels)
+        images, patients = (samples[name].to_numpy(dtype=str) for name in ("image_id", "patient_id"))
+        return cls(images, patients, tuple(classes), labels)
 
 
 @dataclass(frozen=True)

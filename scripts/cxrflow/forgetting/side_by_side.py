@@ -15,6 +15,7 @@ from cxrflow.plotting import caption, figure_style, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 METRIC = "auprc_change"
 WIDTH, TOP, ROW = 5.2, 3.2, 0.24  # inches: a column, its curves, a line of its classes
@@ -67,7 +68,7 @@ def side_by_side(places: Sequence[Place]) -> pd.DataFrame:
     return joined[first + [column for column in joined if column not in first]]
 
 
-def draw(places: Sequence[Place]):
+def draw(places: Sequence[Place]) -> "Figure":
     """Return the figure: a column per place, curves above, the classes' losses at the strongest compression below."""
     import matplotlib.pyplot as plt
 
@@ -111,7 +112,7 @@ def _draw_curves(axis: "Axes", place: Place) -> None:
 
 def _draw_losses(axis: "Axes", place: Place, rows: int) -> None:
     told = place.told
-    for line, about in told.iterrows():
+    for line, about in enumerate(told.to_dict("records")):
         colour = GROUPS[about["group"]]
         axis.plot([about["final_change_low"], about["final_change_high"]], [line, line], color=colour, linewidth=1.2)
         axis.plot(about["final_change"], line, marker="o", markersize=4.5, color=colour)
@@ -134,7 +135,7 @@ def _caption(places: Sequence[Place]) -> str:
         for place in places
     ]
     return (
-        f"{'; '.join(counted)}. Lines: median over seeds; bars: 95 % intervals over seeds and patients; blue, green and "
-        f"red: classes of the head, the middle and the tail, with their training images. Classes with under {FEW} "
-        "positive test images are left out."
+        f"{'; '.join(counted)}. Lines: median over seeds; bars: 95 % intervals over seeds and patients; blue, green "
+        "and red: classes of the head, the middle and the tail, with their training images. Classes with under "
+        f"{FEW} positive test images are left out."
     )

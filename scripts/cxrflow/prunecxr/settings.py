@@ -18,7 +18,7 @@ MAIN: Method = "l1"
 class DataSettings(Settings):
     """What the classifier sees."""
 
-    image_size: int = Field(default=96, ge=32)
+    image_size: int = Field(default=128, ge=32)
     """Side of the square radiographs in pixels (the paper: 256)."""
     classes: tuple[str, ...] | None = None
     """Classes to learn, in the order of all tables; null: all labels of the cohort (20 of NIH-CXR-LT, 19 of
@@ -34,7 +34,7 @@ class NetworkSettings(Settings):
     """`resnet_small` (ours, learns from scratch in minutes) or any timm name; the paper's is resnet50."""
     weights: str | None = None
     """File of safetensors weights, `hub` for timm's published ones (cached beforehand), or null: from scratch."""
-    widths: tuple[Annotated[int, Field(ge=16)], ...] = Field(default=(32, 64, 128, 256), min_length=1)
+    widths: tuple[Annotated[int, Field(ge=16)], ...] = Field(default=(32, 64, 128), min_length=1)
     """Channels of each stage of `resnet_small`; other networks have their own."""
 
 
