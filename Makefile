@@ -10,7 +10,7 @@ SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 SOURCES := scripts tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report show dag test lint format schema benchmark lock clean
+.PHONY: help setup demo report show dag test browser lint format schema benchmark lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -39,8 +39,15 @@ dag: $(READY)  ## the rule graph and the job graph as svg (needs graphviz)
 	$(BIN)/snakemake --rulegraph | dot -Tsvg > results/rulegraph.svg
 	$(BIN)/snakemake --dag | dot -Tsvg > results/dag.svg
 
-test: lint  ## lint, then all tests with a small end-to-end run
-	$(BIN)/pytest
+test: lint browser  ## lint, then all tests with a small end-to-end run
+	$(BIN)/pytest -n $(CORES) --dist loadgroup
+
+# The page of exemplars is tested in a real browser: one that is there, or Debian's where it may be installed.
+browser:
+	@[ -n "$$(command -v chromium || command -v chromium-browser || command -v google-chrome)" ] \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	       && apt-get -qq update && apt-get -qq -y --no-install-recommends install chromium >/dev/null; } \
+	  || echo "There is no browser and none could be installed: the tests of the page of exemplars are skipped."
 
 lint: $(READY)  ## ruff, mypy, snakefmt, snakemake --lint, a dry run
 	$(BIN)/ruff check $(SOURCES)

@@ -4,7 +4,7 @@ import re
 
 import networkx as nx
 
-ROOMS = ("cohort", "reports", "neural")
+ROOMS = ("cohort", "reports", "neural", "prunecxr", "forgetting")
 
 
 def picture(mermaid: str) -> str:

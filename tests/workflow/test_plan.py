@@ -2,6 +2,8 @@
 
 import pytest
 
+from cxrflow.cohort.long_tail import PARTS, label_file
+
 pytestmark = pytest.mark.workflow
 
 
@@ -29,6 +31,50 @@ def test_a_real_cohort_is_planned_with_default_and_published_settings(mimic, lay
     assert done.returncode == 0, plan
     assert "neural_train_vlm" in plan
     assert "cohort_simulate" not in plan
+
+
+@pytest.fixture
+def nih(fresh):
+    folder = fresh.root / "data/nih"
+    (folder / "labels").mkdir(parents=True, exist_ok=True)
+    (folder / "Data_Entry_2017_v2020.csv").touch()
+    for part in PARTS:
+        label_file(folder / "labels", "nih-cxr-lt", part).touch()
+    return fresh
+
+
+def jobs(plan: str) -> dict[str, int]:
+    """Return the number of jobs of each rule that a dry run tells."""
+    rows = [line.split() for line in plan.splitlines()]
+    return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
+
+
+def test_the_published_study_is_30_trainings_and_30_sweeps_of_a_data_set(nih):
+    layers = ["tests/config/nih.yaml", "workflow/presets/paper.yaml"]
+    done = nih.snakemake("--dry-run", "--quiet", "rules", "--configfile", *layers)
+    assert done.returncode == 0, done.stdout + done.stderr
+    planned = jobs(done.stdout)
+    assert planned["prunecxr_train"] == planned["prunecxr_sweep"] == planned["forgetting_measure"] == 30
+    assert planned["forgetting_browse"] == 1  # openly published
+    assert "neural_train_vlm" not in planned
+
+
+def test_sparsities_can_be_spread_over_more_jobs(nih):
+    layers = ["tests/config/nih.yaml", "workflow/presets/paper.yaml"]
+    chunks = ("--config", "prunecxr={sweep: {chunks: 4}}")
+    done = nih.snakemake("--dry-run", "--quiet", "rules", "--configfile", *layers, *chunks)
+    assert jobs(done.stdout)["prunecxr_sweep"] == 120, done.stdout + done.stderr
+
+
+def test_no_page_shows_radiographs_of_a_credentialed_cohort_unless_it_is_asked_for(mimic):
+    layers = ["--configfile", "tests/config/mimic.yaml"]
+    for choice, pages in (("open", 0), ("always", 1)):
+        wanted = f"prunecxr={{exemplars: {{browser: {choice}}}}}"
+        done = mimic.snakemake(
+            "--dry-run", "--quiet", "rules", *layers, "--config", "run={systems: [prunecxr]}", wanted
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert jobs(done.stdout).get("forgetting_browse", 0) == pages
 
 
 def test_a_mistake_in_the_configuration_is_told_without_a_stack_trace(fresh):

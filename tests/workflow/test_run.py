@@ -22,16 +22,30 @@ COLUMNS = {
 }
 
 
+PRUNECXR = {
+    "metrics.csv": ["class", "sparsity", "method", "n_patients", "n_seeds", "metric", "value", "low", "high"],
+    "forgettability.csv": ["class", "first_drop", "final_change", "log_frequency", "n_seeds"],
+    "pie.csv": ["image_id", "agreement", "is_pie"],
+    "pie_ratios.csv": ["group", "level", "ratio", "low", "high"],
+    "storage.csv": ["method", "sparsity", "quantity", "value"],
+}
+
+
 def results(copy):
     return copy.root / "results/tiny"
 
 
-@pytest.mark.parametrize("table", COLUMNS)
+TABLES = {f"tiny/{table}": columns for table, columns in COLUMNS.items()}
+TABLES |= {f"tiny-nih/prunecxr/{table}": columns for table, columns in PRUNECXR.items()}
+
+
+@pytest.mark.parametrize("table", TABLES)
 def test_results_tables_have_their_stable_columns_and_a_parquet_twin(finished, table):
-    csv = pd.read_csv(results(finished) / table)
-    assert set(COLUMNS[table]) <= set(csv.columns)
+    file = finished.root / "results" / table
+    csv = pd.read_csv(file)
+    assert {*TABLES[table], "cohort", "simulated"} <= set(csv.columns)
     assert len(csv) > 0
-    twin = pd.read_parquet((results(finished) / table).with_suffix(".parquet"))
+    twin = pd.read_parquet(file.with_suffix(".parquet"))
     assert list(twin.columns) == list(csv.columns)
     assert len(twin) == len(csv)
 
@@ -89,6 +103,8 @@ def test_editing_a_module_reruns_exactly_the_rules_that_import_it(finished):
     assert edited(finished, "cohort/table1.py") == {"cohort_table1"}
     assert edited(finished, "neural/gallery.py") == {"neural_plot_gallery"}
     assert edited(finished, "summary.py") == set()
+    assert edited(finished, "prunecxr/storage.py") == {"prunecxr_storage"}
+    assert edited(finished, "forgetting/side_by_side.py") == {"forgetting_compare"}
 
 
 def test_a_configuration_key_reruns_only_the_rules_that_use_it(finished):
@@ -99,13 +115,14 @@ def test_a_configuration_key_reruns_only_the_rules_that_use_it(finished):
 
 def test_the_same_configuration_gives_the_same_bytes(finished, finished_again):
     def digests(copy):
-        tables = sorted(
-            file for file in results(copy).rglob("*") if file.suffix in {".csv", ".parquet", ".npy", ".jsonl"}
-        )
-        return {str(file.relative_to(results(copy))): hashlib.sha256(file.read_bytes()).hexdigest() for file in tables}
+        made = copy.root / "results"
+        folders = [made / name for name in ("tiny", "tiny-nih", "forgetting")]
+        kinds = {".csv", ".parquet", ".npy", ".jsonl", ".safetensors"}
+        tables = sorted(file for folder in folders for file in folder.rglob("*") if file.suffix in kinds)
+        return {str(file.relative_to(made)): hashlib.sha256(file.read_bytes()).hexdigest() for file in tables}
 
     first, second = digests(finished), digests(finished_again)
-    assert len(first) > 20
+    assert len(first) > 60
     assert first == second
 
 

@@ -43,7 +43,7 @@ class TrainingSettings(Settings):
 
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 1, 2, 3), min_length=1)
     """One training job and one sweep job per seed (the paper: 30)."""
-    epochs: int = Field(default=16, gt=0)
+    epochs: int = Field(default=14, gt=0)
     """Most passes over the train split; the one with the lowest validation loss is kept."""
     patience: int = Field(default=4, ge=0)
     """Training ends after more than so many epochs in a row without a lower validation loss."""
