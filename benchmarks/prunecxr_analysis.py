@@ -9,12 +9,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
-from benchmarks.prunecxr_run import SEEDS, SPARSITIES, TEST_IMAGES, write_seed
+from benchmarks.prunecxr_run import SEEDS, SPARSITIES, TEST_IMAGES
 from benchmarks.timing import Comparison
 
 PROCESSES = 2
@@ -22,28 +21,34 @@ PROCESSES = 2
 
 def analysis(folder: Path) -> Comparison:
     """Return the comparison without a reference; writes 2 GB of predictions into `folder`."""
-    with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as pool:
-        list(pool.map(partial(write_seed, folder), range(SEEDS)))
+    _run(folder, _of_seeds("write"))
     name = f"predictions to figures: {SEEDS} seeds, {len(SPARSITIES)} sparsities, {TEST_IMAGES:,} radiographs"
     return Comparison(name, partial(analyse, folder), None, goal=float("nan"), repeats=1)
 
 
 def analyse(folder: Path) -> dict[str, float]:
-    """Run the jobs as the workflow does, two at a time with one thread each; Snakemake itself is not in it.
+    """Run the jobs as the workflow does, two at a time with one thread each; return the largest process's peak memory.
 
-    A process measures half of the seeds, where the workflow starts one for each. Returns the peak memory of the
-    largest process.
+    Neither Snakemake itself nor reading the manifest is in it, and a process measures half of the seeds, where the
+    workflow starts one for each.
     """
-    halves = [["measure", *map(str, range(first, SEEDS, PROCESSES))] for first in range(PROCESSES)]
+    steps = _of_seeds("measure"), [["tables"], ["exemplars"]], [["figures"]]
+    return {"peak_mb": max(peak for jobs in steps for peak in _run(folder, jobs))}
+
+
+def _of_seeds(job: str) -> list[list[str]]:
+    """Return the job with its share of the seeds, once for each process."""
+    return [[job, *map(str, range(first, SEEDS, PROCESSES))] for first in range(PROCESSES)]
+
+
+def _run(folder: Path, jobs: Sequence[Sequence[str]]) -> list[float]:
+    """Run jobs beside each other, each in a process of its own; return their peak memory in MB."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+    def run(job: Sequence[str]) -> float:
+        command = [sys.executable, "-m", "benchmarks.prunecxr_run", str(folder), *job]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
+        return float(json.loads(done.stdout)["peak_mb"])
+
     with ThreadPoolExecutor(PROCESSES) as pool:
-        run = partial(_run, folder)
-        peaks = [peak for jobs in (halves, [["tables"], ["exemplars"]], [["figures"]]) for peak in pool.map(run, jobs)]
-    return {"peak_mb": max(peaks)}
-
-
-def _run(folder: Path, job: Sequence[str]) -> float:
-    """Run one job in a process of its own and return its peak memory in MB."""
-    command = [sys.executable, "-m", "benchmarks.prunecxr_run", str(folder), *job]
-    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=os.environ | threads)
-    return float(json.loads(done.stdout)["peak_mb"])
+        return list(pool.map(run, jobs))

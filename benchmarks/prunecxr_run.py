@@ -35,10 +35,11 @@ def truth(images: int) -> Truth:
     return replace(found, patient_ids=np.char.lstrip(found.patient_ids, "p"))
 
 
-def write_seed(folder: Path, seed: int) -> None:
-    """Write the predictions of one seed for the test split at every sparsity, for the validate split at none."""
-    _write(_predictions(folder, seed), truth(TEST_IMAGES), seed, SPARSITIES)
-    _write(_validation(folder, seed), truth(VALIDATION_IMAGES), seed, SPARSITIES[:1])
+def write(folder: Path, seeds: Sequence[int]) -> None:
+    """Make up the predictions of each seed: of the test split at every sparsity, of the validate split unpruned."""
+    for seed in seeds:
+        _write(_predictions(folder, seed), truth(TEST_IMAGES), seed, SPARSITIES)
+        _write(_validation(folder, seed), truth(VALIDATION_IMAGES), seed, SPARSITIES[:1])
 
 
 def measure(folder: Path, seeds: Sequence[int]) -> None:
@@ -112,7 +113,7 @@ def _measures(folder: Path, seed: int) -> Path:
     return folder / f"measures_{seed}.npz"
 
 
-JOBS = {job.__name__: job for job in (measure, tables, exemplars, figures)}
+JOBS = {job.__name__: job for job in (write, measure, tables, exemplars, figures)}
 
 if __name__ == "__main__":
     JOBS[sys.argv[2]](Path(sys.argv[1]), [int(seed) for seed in sys.argv[3:]])

@@ -4,9 +4,9 @@ The reference does what the released program does: for every sparsity a new netw
 left as hooks, and a loader with workers that decodes, resizes and normalises all files again. It resizes grey images
 and by the area of each pixel, as we do, so that both sides see the same pixels.
 
-Weights are made up, because a network pruned to 90 % soon tells no image from another: one that has just been drawn
-already at 55 %, and one trained for as long as a benchmark may take at 70 %. Here every layer has the same spread and
-heavy tails, as after a long training, and batch normalisation has seen a few images.
+Weights are made up: a network that was drawn at random, or trained for as long as a benchmark may take, says the same
+of every image long before 90 % of its weights are gone, and equal outputs would prove nothing. Here every layer has the
+same spread and heavy tails, as after a long training, and batch normalisation has seen a few images.
 """
 
 from collections.abc import Callable, Iterator

@@ -114,6 +114,11 @@ def forgetting_places():
     ]
 
 
+def forgetting_about(key):
+    """What the table of rooms says of `key`, for each analysis of this run."""
+    return [FORGETTING[place.partition("/")[2]][key] for place in forgetting_places()]
+
+
 def forgetting_targets():
     """What the analyses of forgetting offer, and all of them side by side."""
     places = forgetting_places()

@@ -374,8 +374,8 @@ rule forgetting_compare:
     conda:
         "../envs/analysis.yaml"
     params:
-        systems=[FORGETTING[place.partition("/")[2]]["system"] for place in forgetting_places()],
-        axes=[FORGETTING[place.partition("/")[2]]["axis"] for place in forgetting_places()],
+        systems=forgetting_about("system"),
+        axes=forgetting_about("axis"),
     message:
         "Comparing what each kind of compression forgets"
     script:

@@ -24,7 +24,8 @@ from cxrflow.metrics import (
     two_sided_p,
     weighted_mean,
 )
-from cxrflow.ranking import Ranking, resampled_areas
+from cxrflow.ranking import Ranking
+from cxrflow.resampled_areas import resampled_areas
 
 examples = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 6), st.integers(0, 3)), min_size=2, max_size=40)
 

@@ -16,7 +16,8 @@ from cxrflow.files import atomic_path
 from cxrflow.forgetting.predictions import DENSE, Truth, read_classes, read_seed
 from cxrflow.forgetting.settings import ForgettingSettings
 from cxrflow.metrics import class_metrics, f1_score, resample_weights
-from cxrflow.ranking import Ranking, resampled_areas
+from cxrflow.ranking import Ranking
+from cxrflow.resampled_areas import resampled_areas
 
 METRICS = ("auroc", "auprc", "f1", "f1_validated")
 """Areas under the ROC and the precision-recall curve, F1 above 0.5 and above the threshold found on validation."""

@@ -19,8 +19,8 @@ from cxrflow.metrics import (
     resample_weights,
     two_sided_p,
 )
-from cxrflow.neural.settings import EvaluationSettings
-from cxrflow.neural.variants import BLIND, NO_TEXT, WHOLE
+from cxrflow.neural.settings import NO_TEXT, WHOLE, EvaluationSettings
+from cxrflow.neural.variants import BLIND
 
 METRICS: dict[str, Metric] = {"auroc": auroc, "auprc": average_precision}
 VARIANT = ["target", "input", "text", "selector", "kept_percent", "labels"]

@@ -8,7 +8,7 @@ import pandas as pd
 
 from cxrflow.errors import UserError
 from cxrflow.forgetting.predictions import DENSE, write_predictions
-from cxrflow.neural.variants import NO_TEXT, WHOLE
+from cxrflow.neural.settings import NO_TEXT, WHOLE
 
 logger = logging.getLogger(__name__)
 

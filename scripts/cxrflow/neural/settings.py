@@ -17,6 +17,12 @@ PATCHES = GRID_SIDE * GRID_SIDE
 
 SMALL_STRIDES = (8, 16, 32)
 
+WHOLE = 100.0
+"""Per cent of the patches that the whole radiograph has."""
+
+NO_TEXT = "none"
+"""What results call the text where none took part."""
+
 
 class DataSettings(Settings):
     """What the models see."""

@@ -9,10 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cxrflow.neural.graphs import Graphs
-from cxrflow.neural.settings import PATCHES
+from cxrflow.neural.settings import NO_TEXT, PATCHES, WHOLE
 
-WHOLE = 100.0
-NO_TEXT = "none"
 BLIND = ("centre", "norm", "random")
 """Selectors that read no report."""
 

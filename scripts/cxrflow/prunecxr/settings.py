@@ -81,8 +81,8 @@ class SweepSettings(Settings):
     of each layer by itself."""
     chunks: int = Field(default=1, gt=0)
     """Jobs over which the sparsities of a seed are spread."""
-    batch_size: int = Field(default=256, gt=0)
-    """Radiographs per forward pass."""
+    batch_size: int = Field(default=32, gt=0)
+    """Radiographs per forward pass; on a processor few are faster than many, on a GPU many."""
     precision: Precision = "fp32"
     """Arithmetic of the forward pass; anything but fp32 changes the probabilities slightly."""
 

@@ -88,7 +88,7 @@ def _fit(
         return known_cross_entropy(wrapped(batch["images"]), batch["labels"])
 
     def measure(wrapped: nn.Module) -> dict[str, float]:
-        logits = predict_logits(wrapped, validate, 8 * settings.batch_size)
+        logits = predict_logits(wrapped, validate, settings.batch_size)
         loss = float(known_cross_entropy(torch.from_numpy(logits), validate.labels))
         return {"validation_loss": loss, "mean auroc": mean_auroc(validate.labels.numpy(), logits)}
 
@@ -104,7 +104,7 @@ def _fit(
     batches = AugmentedRadiographs(train, settings.batch_size, choice.seed, how)
     progress = fit(model, optimiser, batches, step, measure, plan, resume)
     model.eval()
-    return progress.history, predict_logits(model, validate, 8 * settings.batch_size)
+    return progress.history, predict_logits(model, validate, settings.batch_size)
 
 
 @torch.no_grad()
