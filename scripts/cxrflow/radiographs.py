@@ -1,13 +1,42 @@
 """Radiographs from the memory-mapped store as batches of tensors."""
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
+from cxrflow.augment import Augmentation, augment
 from cxrflow.cohort.store import ImageStore
+
+
+class Radiographs(Protocol):
+    """Examples by place; a batch of them holds `images` (B, 1, S, S) in 0..1 and whatever a system learns from them."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, places: np.ndarray) -> dict[str, Tensor]:
+        """Return the examples at some places."""
+        ...
+
+
+def in_order(data: Radiographs, size: int) -> Iterator[dict[str, Tensor]]:
+    """Yield every example once, in order and unchanged."""
+    for start in range(0, len(data), size):
+        yield data.batch(np.arange(start, min(start + size, len(data))))
+
+
+def augmented_epoch(
+    data: Radiographs, size: int, seed: int, number: int, how: Augmentation
+) -> Iterator[dict[str, Tensor]]:
+    """Yield one epoch in a fresh order, images augmented, both by (seed, number); the last batch may be smaller."""
+    order = np.random.default_rng([seed, number]).permutation(len(data))
+    generator = torch.Generator().manual_seed(seed * 100_003 + number)
+    for start in range(0, len(order), size):
+        batch = data.batch(order[start : start + size])
+        yield {**batch, "images": augment(batch["images"], generator, how)}
 
 
 def read_images(images: np.ndarray, rows: np.ndarray) -> Tensor:

@@ -9,12 +9,12 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from cxrflow.augment import augment
+from cxrflow.augment import Augmentation
 from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.cohort.store import ImageStore
 from cxrflow.errors import UserError
 from cxrflow.neural.tokenizer import encode, trimmed
-from cxrflow.radiographs import read_images
+from cxrflow.radiographs import augmented_epoch, read_images
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,6 @@ class RadiographReports:
             "findings": self.findings[chosen],
         }
 
-    def in_order(self, size: int) -> Iterator[dict[str, Tensor]]:
-        """Yield every image once, in order and unchanged."""
-        for start in range(0, len(self), size):
-            yield self.batch(np.arange(start, min(start + size, len(self))))
-
 
 @dataclass(frozen=True)
 class AugmentedBatches:
@@ -61,13 +56,10 @@ class AugmentedBatches:
 
     def epoch(self, number: int) -> Iterator[dict[str, Tensor]]:
         """Yield one epoch in a fresh order; the last batch may be smaller."""
-        order = np.random.default_rng([self.seed, number]).permutation(len(self.data))
-        generator = torch.Generator().manual_seed(self.seed * 100_003 + number)
-        for start in range(0, len(order), self.size):
-            batch = self.data.batch(order[start : start + self.size])
+        for batch in augmented_epoch(self.data, self.size, self.seed, number, Augmentation()):
             if number < self.without_reports:
                 del batch["tokens"]
-            yield {**batch, "images": augment(batch["images"], generator)}
+            yield batch
 
 
 def split_samples(cohort: CohortFiles, split: str) -> pd.DataFrame:

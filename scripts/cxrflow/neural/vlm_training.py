@@ -17,6 +17,7 @@ from cxrflow.neural.dataset import AugmentedBatches, RadiographReports, pair
 from cxrflow.neural.settings import DataSettings, VlmSettings
 from cxrflow.neural.tokenizer import published_tokenizer, save_tokenizer, train_tokenizer
 from cxrflow.neural.vlm import VisionLanguageModel, vlm_loss
+from cxrflow.radiographs import in_order
 from cxrflow.training import Batch, Plan, Resume, arithmetic, fingerprint, fit, prepare_torch
 from cxrflow.weights import save_weights
 
@@ -101,7 +102,7 @@ def evaluate(
     device = next(model.parameters()).device
     generation = classification = 0.0
     logits = []
-    for batch in data.in_order(4 * settings.batch_size):
+    for batch in in_order(data, 4 * settings.batch_size):
         batch = {name: value.to(device) for name, value in batch.items()}
         output, share = model(batch["images"], batch["tokens"]), len(batch["images"]) / len(data)
         whole = float(vlm_loss(output, batch["findings"], settings.classification_weight))

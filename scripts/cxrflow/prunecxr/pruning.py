@@ -48,7 +48,8 @@ def smallest(magnitudes: Magnitudes, counts: Sequence[int]) -> Iterator[Mask]:
 
 
 def _torch_choice(magnitudes: Magnitudes, count: int) -> Mask:
-    chosen = torch.topk(torch.from_numpy(magnitudes), count, largest=False).indices.numpy()
+    # Whether the selected ones are sorted afterwards changes nothing about which they are, and takes half the time.
+    chosen = torch.topk(torch.from_numpy(magnitudes), count, largest=False, sorted=False).indices.numpy()
     mask = np.zeros(len(magnitudes), dtype=bool)
     mask[chosen] = True
     return mask

@@ -8,12 +8,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from cxrflow.augment import Augmentation, augment
+from cxrflow.augment import Augmentation
 from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.cohort.tables import read_labels
 from cxrflow.errors import UserError
 from cxrflow.prunecxr.settings import DataSettings
-from cxrflow.radiographs import read_images
+from cxrflow.radiographs import augmented_epoch, read_images
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,6 @@ class LabelledRadiographs:
         labels = self.labels[torch.from_numpy(places)]
         return {"images": read_images(self.images, self.rows[places]), "labels": labels}
 
-    def in_order(self, size: int) -> Iterator[dict[str, Tensor]]:
-        """Yield every image once, in order and unchanged."""
-        for start in range(0, len(self), size):
-            yield self.batch(np.arange(start, min(start + size, len(self))))
-
 
 @dataclass(frozen=True)
 class AugmentedRadiographs:
@@ -52,11 +47,7 @@ class AugmentedRadiographs:
 
     def epoch(self, number: int) -> Iterator[dict[str, Tensor]]:
         """Yield one epoch in a fresh order; the last batch may be smaller."""
-        order = np.random.default_rng([self.seed, number]).permutation(len(self.data))
-        generator = torch.Generator().manual_seed(self.seed * 100_003 + number)
-        for start in range(0, len(order), self.size):
-            batch = self.data.batch(order[start : start + self.size])
-            yield {**batch, "images": augment(batch["images"], generator, self.how)}
+        return augmented_epoch(self.data, self.size, self.seed, number, self.how)
 
 
 def class_names(cohort: CohortFiles, data: DataSettings) -> list[str]:

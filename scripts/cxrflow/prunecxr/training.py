@@ -19,6 +19,7 @@ from cxrflow.metrics import auroc
 from cxrflow.prunecxr.classifier import FrozenNorm, build_classifier
 from cxrflow.prunecxr.radiographs import AugmentedRadiographs, LabelledRadiographs, class_names, split_radiographs
 from cxrflow.prunecxr.settings import DataSettings, NetworkSettings, TrainingSettings
+from cxrflow.radiographs import in_order
 from cxrflow.training import Batch, Plan, Resume, arithmetic, fingerprint, fit, prepare_torch
 from cxrflow.weights import save_weights
 
@@ -111,7 +112,7 @@ def _fit(
 def predict_logits(network: nn.Module, data: LabelledRadiographs, size: int) -> NDArray[np.float32]:
     """Return logits (N, C) of a network in its present mode, on the device it is on."""
     device = next(network.parameters()).device
-    return np.concatenate([network(batch["images"].to(device)).float().cpu().numpy() for batch in data.in_order(size)])
+    return np.concatenate([network(batch["images"].to(device)).float().cpu().numpy() for batch in in_order(data, size)])
 
 
 def mean_auroc(truth: NDArray, scores: NDArray) -> float:
