@@ -127,6 +127,7 @@ rule prunecxr_import_predictions:
         folder=lookup(dpath="prunecxr/published/{cohort}/folder", within=config),
         model=lookup(dpath="prunecxr/published/{cohort}/method", within=config),
         labels=long_tail_name,
+        network=lookup(dpath="prunecxr/published/{cohort}/network", within=config),
         levels=lookup(dpath="prunecxr/sweep/sparsities", within=config),
     message:
         "Reading the published predictions of {wildcards.cohort}, seed {wildcards.seed}"

@@ -13,7 +13,7 @@ with script_run(snakemake):
     read, params = snakemake.input, snakemake.params
     import_predictions(
         Path(snakemake.output.predictions),
-        PublishedSource(Path(params.folder), Path(read.labels[0]).parent, params.labels),
+        PublishedSource(Path(params.folder), Path(read.labels[0]).parent, params.labels, params.network),
         Path(read.split),
         int(snakemake.wildcards.seed),
         params.model,

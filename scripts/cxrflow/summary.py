@@ -2,7 +2,15 @@
 
 from pathlib import Path
 
-FIRST_LOOK = ("neural/auc_vs_kept.png", "neural/gallery.png", "neural/metrics.csv", "cohort/contact_sheet.png")
+FIRST_LOOK = (
+    "neural/auc_vs_kept.png",
+    "neural/gallery.png",
+    "prunecxr/overall.png",
+    "prunecxr/correlations.png",
+    "prunecxr/exemplars.html",
+    "side_by_side.png",
+    "cohort/contact_sheet.png",
+)
 
 
 def finished(results: Path) -> str:

@@ -40,6 +40,8 @@ class PublishedSource:
     label_folder: Path
     """Of the label files of all three parts."""
     labels: LongTail
+    network: str = "resnet50"
+    """As the files are named."""
 
 
 def read_test_labels(source: PublishedSource) -> pd.DataFrame:
@@ -83,7 +85,8 @@ def import_predictions(
     images are left out. Raises UserError where the grid of files is not whole (see `find_grid`), or where the seed or a
     test image was not published.
     """
-    grid, truth = find_grid(source.folder, source.labels, levels), read_test_labels(source)
+    grid = find_grid(source.folder, source.labels, levels, source.network)
+    truth = read_test_labels(source)
     if seed not in grid.seeds:
         raise UserError(f"{source.folder} has no predictions of seed {seed}.", f"seeds there: {list(grid.seeds)}.")
     kept = _of_test_split(truth["image_id"], split)

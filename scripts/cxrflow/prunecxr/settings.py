@@ -114,6 +114,8 @@ class PublishedPredictions(Settings):
     """Folder of the files; a file of each of `training.seeds` and `sweep.sparsities` must be there."""
     method: Method = MAIN
     """How these networks were pruned."""
+    network: str = "resnet50"
+    """The network, as the files are named."""
 
 
 class PruneCxrSettings(Settings):
