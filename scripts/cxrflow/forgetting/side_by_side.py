@@ -123,9 +123,9 @@ def _draw_losses(axis: "Axes", place: Place, rows: int) -> None:
     axis.set_xlim(-1.05, HIGHEST)
     axis.axvline(0, color="black", linewidth=0.8)
     axis.xaxis.set_major_formatter(PercentFormatter(1))
-    axis.set_xlabel(f"change at {place.curves['sparsity'].max():.1%} taken away; right: first drop of 20 %")
+    axis.set_xlabel(f"change at {place.curves['sparsity'].max():.1%} taken away; at the right: first drop")
     for line, drop in enumerate(drops):
-        axis.text(HIGHEST - 0.02, line, drop, ha="right", va="center", fontsize=7.5, color="0.35")
+        axis.text(HIGHEST + 0.03, line, drop, va="center", fontsize=7.5, color="0.35")
 
 
 def _caption(places: Sequence[Place]) -> str:
