@@ -28,7 +28,7 @@ def read_survey(forms: Sequence[Path], key: Path | None, settings: SurveySetting
     Raises UserError for a file that is no export, or where nobody can tell which images are exemplars.
     """
     if not forms:
-        raise UserError("The survey has no forms.", "give prunecxr.survey.forms, the exported csv files.")
+        raise UserError("The survey has no forms.", "give prunecxr.surveys.<cohort>.forms, the exported csv files.")
     names = [path.stem for path in forms]
     if len(set(names)) < len(names):
         raise UserError(
@@ -124,7 +124,7 @@ def _by_position(form: pd.DataFrame, path: Path) -> pd.Series:
     if len(form) % 2:
         raise UserError(
             f"{path} has {len(form)} images, which has no half, and no key tells which of them are exemplars.",
-            "give prunecxr.survey.key, a csv with the columns filename and is_pie.",
+            "give prunecxr.surveys.<cohort>.key, a csv with the columns filename and is_pie.",
         )
     return pd.Series(np.arange(len(form)) < len(form) // 2, index=form.index)
 
