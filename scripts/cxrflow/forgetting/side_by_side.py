@@ -115,7 +115,9 @@ def _draw_losses(axis: "Axes", place: Place, rows: int) -> None:
     for line, about in enumerate(told.to_dict("records")):
         colour = GROUPS[about["group"]]
         axis.plot([about["final_change_low"], about["final_change_high"]], [line, line], color=colour, linewidth=1.2)
-        axis.plot(about["final_change"], line, marker="o", markersize=4.5, color=colour)
+        beyond = about["final_change"] > HIGHEST
+        at, marker = (HIGHEST - 0.02, ">") if beyond else (about["final_change"], "o")
+        axis.plot(at, line, marker=marker, markersize=4.5, color=colour)
     drops = ["never" if np.isnan(drop) else f"{drop:.0%}" for drop in told["first_drop"]]
     names = [f"{name} ({count})" for name, count in zip(told["class"], told["train_count"], strict=True)]
     axis.set_yticks(range(len(told)), labels=names, fontsize=8)
@@ -137,5 +139,5 @@ def _caption(places: Sequence[Place]) -> str:
     return (
         f"{'; '.join(counted)}. Lines: median over seeds; bars: 95 % intervals over seeds and patients; blue, green "
         "and red: classes of the head, the middle and the tail, with their training images. Classes with under "
-        f"{FEW} positive test images are left out."
+        f"{FEW} positive test images are left out; a triangle: a gain beyond the axis."
     )
