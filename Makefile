@@ -40,7 +40,7 @@ dag: $(READY)  ## the rule graph and the job graph as svg (needs graphviz)
 	$(BIN)/snakemake --dag | dot -Tsvg > results/dag.svg
 
 test: lint browser  ## lint, then all tests with a small end-to-end run
-	$(BIN)/pytest -n $(CORES) --dist loadgroup
+	$(BIN)/pytest -n $(CORES) --dist loadfile
 
 # The page of exemplars is tested in a real browser: one that is there, or Debian's where it may be installed.
 browser:

@@ -13,10 +13,3 @@ settings.load_profile("untimed")
 def root() -> Path:
     """Return the root of the repository."""
     return ROOT
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what shares fixtures in one process when tests run in several: each file, and all of the finished run."""
-    for item in items:
-        shared = "finished" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("finished" if shared else item.location[0]))
