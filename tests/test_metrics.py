@@ -193,7 +193,7 @@ def test_resampled_areas_are_those_of_each_resample(
     weights = resample_weights(patient, 23, seed)
     by_patient = weights[:, np.unique(patient, return_index=True)[1]].T.astype(np.float32)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cxrflow.ranking._CACHED", cached)
+        patch.setattr("cxrflow.resampled_areas._CACHED", cached)
         areas = resampled_areas(Ranking.of(outcome, score), patient, np.ascontiguousarray(by_patient))
     known = ~np.isnan(outcome)
     for metric, area in zip((auroc, average_precision), areas, strict=True):

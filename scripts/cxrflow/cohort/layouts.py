@@ -81,8 +81,7 @@ def require_raw_files(name: str, cohort: Mapping[str, Any]) -> None:
 def raw_files(cohort: Mapping[str, Any]) -> list[str]:
     """Return the files that tell whether the raw tree of a (real) cohort is there and unchanged."""
     folder = Path(cohort["tables"] or cohort["root"])
-    files = [present(folder, names) for names in LAYOUTS[cohort["format"]].files]
-    files += _label_files(cohort, folder)
+    files = [*_label_files(cohort, folder), *(present(folder, names) for names in LAYOUTS[cohort["format"]].files)]
     if cohort["format"] == "mimic-cxr-dicom":
         files.append(Path(cohort["root"]) / DICOM_LIST)
     if cohort["format"] == "chexpert-plus":
