@@ -132,7 +132,6 @@ def shows_exemplars(place):
     cohort, _, room = place.partition("/")
     about = config["cohorts"][cohort]
     choice = config[FORGETTING[room]["system"]]["exemplars"]["browser"]
-    # Published predictions can be analysed without an image store; a page can't be made without one.
     is_open = about["simulate"] is not None or not LAYOUTS[about["format"]].credentialed
     return choice == "always" or (choice == "open" and is_open)
 
