@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from cxrflow.metrics import auroc, paired_difference, resample_weights, two_sided_p
-from cxrflow.neural.evaluation import VARIANT, Key, counterparts, evaluate_predictions, paired_differences
+from cxrflow.neural.evaluation import (
+    VARIANT,
+    Key,
+    counterparts,
+    evaluate_predictions,
+    paired_differences,
+    scored_variants,
+)
 from cxrflow.neural.settings import EvaluationSettings
 
 QUICK = EvaluationSettings(resamples=200)
@@ -73,15 +80,15 @@ def test_every_row_is_compared_with_what_belongs_to_it() -> None:
 def test_a_difference_is_that_of_the_seeds_mean_metrics_on_the_same_resamples(tmp_path: Path) -> None:
     attention, random = ("image", "masked", "attention", 2.3), ("image", "none", "random", 2.3)
     files = write(tmp_path, {attention: 0.4, random: 0.1})
-    table = paired_differences(files, "c", True, QUICK)
+    table = paired_differences(scored_variants(files, QUICK), "c", True)
     row = table[(table["against"] == "random") & (table["metric"] == "auroc")].iloc[0]
     tables = [(rows(seed, attention, 0.4), rows(seed, random, 0.1)) for seed in (0, 1)]
     areas = [[roc_auc_score(one["y"], one["probability"]) for one in pair] for pair in tables]
     assert row["value"] == pytest.approx(np.mean([a - b for a, b in areas]))
-    metrics = evaluate_predictions(files, "c", True, QUICK).set_index(["selector", "metric"])["value"]
+    metrics = evaluate_predictions(scored_variants(files, QUICK), "c", True).set_index(["selector", "metric"])["value"]
     assert row["value"] == pytest.approx(metrics[("attention", "auroc")] - metrics[("random", "auroc")])
     assert row[["n_patients", "n_seeds"]].tolist() == [PATIENTS, 2]
-    single = paired_differences(files[:1], "c", True, QUICK)
+    single = paired_differences(scored_variants(files[:1], QUICK), "c", True)
     weights = resample_weights(tables[0][0]["patient_id"], QUICK.resamples, QUICK.seed)
     scores = [one["probability"].to_numpy() for one in tables[0]]
     expected = paired_difference(auroc, tables[0][0]["y"].to_numpy(), *scores, weights)
@@ -95,7 +102,7 @@ def test_a_great_difference_is_told_from_none(tmp_path: Path) -> None:
     table = pd.read_parquet(files[0])
     twin = table[table["selector"] == "attention"].assign(selector="all", text="none", kept_percent=100.0)
     pd.concat([table, twin]).to_parquet(files[0])
-    found = paired_differences(files, "c", True, QUICK).set_index(["selector", "against", "metric"])
+    found = paired_differences(scored_variants(files, QUICK), "c", True).set_index(["selector", "against", "metric"])
     least = 2 / (QUICK.resamples + 1)
     assert found.loc[("attention", "norm", "auroc"), "p"] == pytest.approx(least)
     assert found.loc[("attention", "norm", "auroc"), "low"] > 0.2
@@ -122,18 +129,18 @@ def test_permuted_labels_are_measured_seed_by_seed_and_never_compared(tmp_path: 
         permuted = rows(seed, key, 2.0, "permuted")
         pd.concat([rows(seed, key, 0.0), permuted]).to_parquet(tmp_path / f"{seed}.parquet")
         files.append(tmp_path / f"{seed}.parquet")
-    table = evaluate_predictions(files, "c", True, QUICK)
+    table = evaluate_predictions(scored_variants(files, QUICK), "c", True)
     assert not table.duplicated([*VARIANT, "metric"]).any()
     area = table[table["metric"] == "auroc"].set_index("labels")["value"]
     assert area["permuted"] == 1  # its own labels are told perfectly; those of the other seed would give about a half
     assert 0.3 < area["true"] < 0.7
-    assert paired_differences(files, "c", True, QUICK).empty
+    assert paired_differences(scored_variants(files, QUICK), "c", True).empty
 
 
 def test_one_outcome_has_neither_difference_nor_p(tmp_path: Path) -> None:
     files = write(tmp_path, {("image", "none", "all", 100.0): 0.2, ("image", "none", "norm", 2.3): 0.1}, (0,))
     pd.read_parquet(files[0]).assign(y=0).to_parquet(files[0])
-    table = paired_differences(files, "c", True, QUICK)
+    table = paired_differences(scored_variants(files, QUICK), "c", True)
     assert len(table) == 2
     assert table[["value", "low", "high", "p", "p_holm"]].isna().all(axis=None)
 
@@ -143,11 +150,11 @@ def test_rows_of_other_images_are_not_paired(tmp_path: Path) -> None:
     table = pd.read_parquet(files[0])
     table[(table["selector"] == "all") | (table["image_id"] != "i003")].to_parquet(files[0])
     with pytest.raises(ValueError, match="same seeds and images"):
-        paired_differences(files, "c", True, QUICK)
+        paired_differences(scored_variants(files, QUICK), "c", True)
 
 
 def test_the_order_of_files_and_rows_changes_nothing(tmp_path: Path) -> None:
     files = write(tmp_path, {("image", "none", "all", 100.0): 0.5, ("image", "masked", "attention", 2.3): 0.3})
-    first = paired_differences(files, "c", True, QUICK)
-    pd.testing.assert_frame_equal(first, paired_differences(files[::-1], "c", True, QUICK))
+    first = paired_differences(scored_variants(files, QUICK), "c", True)
+    pd.testing.assert_frame_equal(first, paired_differences(scored_variants(files[::-1], QUICK), "c", True))
     assert list(first.columns[-3:]) == ["high", "p", "p_holm"]

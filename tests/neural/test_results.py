@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from tests.neural.conftest import MadeUp
 
-from cxrflow.neural.evaluation import evaluate_predictions
+from cxrflow.neural.evaluation import evaluate_predictions, scored_variants
 from cxrflow.neural.exports import Exports
 from cxrflow.neural.graphs import build_graphs
 from cxrflow.neural.pruning import random_order
@@ -36,8 +36,8 @@ def predictions(folder: Path, seed: int, informative: bool) -> Path:
 
 def test_a_value_is_the_mean_over_seeds_and_one_outcome_has_none(tmp_path: Path) -> None:
     files = [predictions(tmp_path, 0, True), predictions(tmp_path, 1, False)]
-    alone = [evaluate_predictions([file], "c", True, QUICK) for file in files]
-    both = evaluate_predictions(files, "c", True, QUICK)
+    alone = [evaluate_predictions(scored_variants([file], QUICK), "c", True) for file in files]
+    both = evaluate_predictions(scored_variants(files, QUICK), "c", True)
     key = (both["metric"] == "auroc") & (both["target"] == "Edema")
     assert alone[0].loc[key, "value"].item() == 1
     assert both.loc[key, "value"].item() == pytest.approx((1 + alone[1].loc[key, "value"].item()) / 2)
@@ -53,7 +53,8 @@ def test_images_whose_truth_is_ignored_take_no_part(tmp_path: Path) -> None:
     whole[~ignored].to_parquet(tmp_path / "partly.parquet")
     whole[whole["image_id"] >= "i12"].to_parquet(tmp_path / "known.parquet")
     partly, known = (
-        evaluate_predictions([tmp_path / f"{name}.parquet"], "c", True, QUICK) for name in ("partly", "known")
+        evaluate_predictions(scored_variants([tmp_path / f"{name}.parquet"], QUICK), "c", True)
+        for name in ("partly", "known")
     )
     edema = [table[table["target"] == "Edema"] for table in (partly, known)]
     assert edema[0]["value"].tolist() == edema[1]["value"].tolist()
@@ -64,7 +65,8 @@ def test_images_whose_truth_is_ignored_take_no_part(tmp_path: Path) -> None:
 def test_the_order_of_files_and_rows_changes_nothing(tmp_path: Path) -> None:
     files = [predictions(tmp_path, seed, False) for seed in (0, 1)]
     pd.testing.assert_frame_equal(
-        evaluate_predictions(files, "c", True, QUICK), evaluate_predictions(files[::-1], "c", True, QUICK)
+        evaluate_predictions(scored_variants(files, QUICK), "c", True),
+        evaluate_predictions(scored_variants(files[::-1], QUICK), "c", True),
     )
 
 

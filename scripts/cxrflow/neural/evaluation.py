@@ -8,21 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cxrflow.metrics import (
-    Metric,
-    auroc,
-    average_precision,
-    estimate,
-    holm,
-    interval,
-    over_resamples,
-    resample_weights,
-    two_sided_p,
-)
+from cxrflow.metrics import auroc, estimate, holm, interval, resample_weights, two_sided_p
 from cxrflow.neural.settings import NO_TEXT, WHOLE, EvaluationSettings
 from cxrflow.neural.variants import BLIND
+from cxrflow.ranking import Ranking
+from cxrflow.resampled_areas import resampled_areas
 
-METRICS: dict[str, Metric] = {"auroc": auroc, "auprc": average_precision}
+METRICS = ("auroc", "auprc")
 VARIANT = ["target", "input", "text", "selector", "kept_percent", "labels"]
 
 
@@ -38,42 +30,38 @@ class Key(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """One variant: whose images (places, seed by seed), how many patients and positives, and for each metric the mean
-    over seeds of its value and of its resamples (R,)."""
+    """One variant: its images (seed by seed), how many patients and positives, and for each metric the mean over seeds
+    of its value and of its resamples (R,)."""
 
-    images: dict[int, NDArray[np.int64]]
+    images: dict[int, NDArray]
     n_patients: int
     n_positive: int
     measured: dict[str, tuple[float, NDArray[np.float64]]]
 
 
-def evaluate_predictions(
-    predictions: Sequence[Path], cohort: str, simulated: bool, settings: EvaluationSettings
-) -> pd.DataFrame:
-    """Return one row per variant and metric, from the prediction tables of all seeds.
+def evaluate_predictions(measured: Mapping[Key, Scored], cohort: str, simulated: bool) -> pd.DataFrame:
+    """Return one row per variant and metric.
 
     `value` is the mean of the seeds' metrics (not the metric of their mean probability: a user trains one model);
     `low` and `high` are the 95 % interval of that mean over resamples of patients. A target with one outcome among
     the test patients has no value.
     """
     rows = []
-    for key, scored in scored_variants(predictions, settings):
+    for key, scored in measured.items():
         about = {"cohort": cohort, "simulated": simulated, "n_patients": scored.n_patients}
         about |= {"n_seeds": len(scored.images), **key._asdict(), "n_positive": scored.n_positive}
         rows += [{**about, "metric": name, **interval(*found)._asdict()} for name, found in scored.measured.items()]
     return pd.DataFrame(rows)
 
 
-def paired_differences(
-    predictions: Sequence[Path], cohort: str, simulated: bool, settings: EvaluationSettings
-) -> pd.DataFrame:
+def paired_differences(measured: Mapping[Key, Scored], cohort: str, simulated: bool) -> pd.DataFrame:
     """Return one row per variant, what it is compared `against`, and metric; variants of true labels only.
 
     `value` is the mean over seeds of metric(variant) - metric(against) on the same images; `low`, `high` and the
     two-sided `p` come from the same resamples of patients for both. `p_holm` is adjusted for all rows of one target
     and metric that are compared with the same thing; it cannot go below their number x 2 / (resamples + 1).
     """
-    found = {key: scored for key, scored in scored_variants(predictions, settings) if key.labels == "true"}
+    found = {key: scored for key, scored in measured.items() if key.labels == "true"}
     rows = []
     for key, scored in found.items():
         about = {"cohort": cohort, "simulated": simulated, "n_patients": scored.n_patients}
@@ -121,7 +109,7 @@ def counterparts(key: Key, found: Mapping[Key, object]) -> Iterator[tuple[str, K
 def _changes(scored: Scored, other: Scored) -> dict[str, dict[str, float]]:
     """Return value, low, high and p of each metric's difference."""
     if scored.images.keys() != other.images.keys() or not all(
-        np.array_equal(places, other.images[seed]) for seed, places in scored.images.items()
+        np.array_equal(images, other.images[seed]) for seed, images in scored.images.items()
     ):
         raise ValueError("paired variants must have the same seeds and images")
     changes = {}
@@ -132,30 +120,35 @@ def _changes(scored: Scored, other: Scored) -> dict[str, dict[str, float]]:
     return changes
 
 
-def scored_variants(predictions: Sequence[Path], settings: EvaluationSettings) -> Iterator[tuple[Key, Scored]]:
-    """Yield every variant in the order of its key, all over the same resamples of patients.
+def scored_variants(predictions: Sequence[Path], settings: EvaluationSettings) -> dict[Key, Scored]:
+    """Return every variant in the order of its key, from the prediction tables of all seeds, all over the same
+    resamples of patients.
 
     Each seed is measured on its own labels: permuted ones are another permutation for every seed.
     """
     table = pd.concat([pd.read_parquet(path) for path in predictions], ignore_index=True)
     table = table.sort_values([*VARIANT, "seed", "image_id"], ignore_index=True)
-    images = table.drop_duplicates("image_id").sort_values("image_id")
-    weights = resample_weights(images["patient_id"], settings.resamples, settings.seed)
-    table["place"] = pd.Index(images["image_id"]).get_indexer(table["image_id"])
-    for key, group in table.groupby(VARIANT, sort=True):
-        yield Key._make(key), _scored([rows for _, rows in group.groupby("seed", sort=True)], weights)
+    patients = table["patient_id"].unique()
+    drawn = resample_weights(patients, settings.resamples, settings.seed)
+    weights = np.ascontiguousarray(drawn.T, dtype=np.float32)
+    table["patient"] = pd.Index(patients).get_indexer(table["patient_id"])
+    return {
+        Key._make(key): _scored([rows for _, rows in group.groupby("seed", sort=True)], weights)
+        for key, group in table.groupby(VARIANT, sort=True)
+    }
 
 
-def _scored(seeds: Sequence[pd.DataFrame], weights: NDArray) -> Scored:
-    places = {int(rows["seed"].iloc[0]): rows["place"].to_numpy() for rows in seeds}
-    pairs = [(rows["y"].to_numpy(), rows["probability"].to_numpy()) for rows in seeds]
-    drawn = [weights[:, place] for place in places.values()]
-    measured = {}
-    for name, metric in METRICS.items():
-        value = float(np.mean([metric(*pair, None)[0] for pair in pairs]))
-        resampled = [over_resamples(metric, *pair, columns) for pair, columns in zip(pairs, drawn, strict=True)]
-        measured[name] = (value, np.mean(resampled, axis=0))
-    return Scored(places, seeds[0]["patient_id"].nunique(), int(pairs[0][0].sum()), measured)
+def _scored(seeds: Sequence[pd.DataFrame], weights: NDArray[np.float32]) -> Scored:
+    images = {int(rows["seed"].iloc[0]): rows["image_id"].to_numpy() for rows in seeds}
+    rankings = [Ranking.of(rows["y"].to_numpy(), rows["probability"].to_numpy()) for rows in seeds]
+    values = [(ranking.auroc(), ranking.average_precision()) for ranking in rankings]
+    resampled = [
+        resampled_areas(ranking, rows["patient"].to_numpy(), weights)
+        for ranking, rows in zip(rankings, seeds, strict=True)
+    ]
+    means = zip(METRICS, np.mean(values, axis=0), np.mean(resampled, axis=0), strict=True)
+    measured = {name: (float(value), areas) for name, value, areas in means}
+    return Scored(images, seeds[0]["patient_id"].nunique(), int(seeds[0]["y"].sum()), measured)
 
 
 def classifier_table(

@@ -17,6 +17,7 @@ from cxrflow.cohort.policies import UncertainPolicy
 from cxrflow.errors import UserError
 from cxrflow.files import write_table
 from cxrflow.losses import known_cross_entropy
+from cxrflow.networks import start_at_frequencies
 from cxrflow.neural.gnn import GraphClassifier
 from cxrflow.neural.graph_batches import ShuffledGraphs, SplitGraphs, StoredBatches, in_order
 from cxrflow.neural.graphs import Graphs
@@ -94,6 +95,7 @@ def train_variant(
     """Return the classifier of one variant and its lowest validation loss."""
     torch.manual_seed(seed)
     model = GraphClassifier(train.features.shape[2], train.entity_width, settings.hidden, train.targets.shape[1])
+    start_at_frequencies(model.head, train.targets)
     held_out = in_order(validate, variant, READ_AT_ONCE)
 
     def step(network: nn.Module, batch: Batch) -> Tensor:

@@ -10,7 +10,7 @@ import pandas as pd
 from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.files import write_twins
 from cxrflow.neural.compression import compression_table
-from cxrflow.neural.evaluation import classifier_table, evaluate_predictions, paired_differences
+from cxrflow.neural.evaluation import classifier_table, evaluate_predictions, paired_differences, scored_variants
 from cxrflow.neural.exports import Exports
 from cxrflow.neural.graphs import Graphs
 from cxrflow.neural.pointing import pointing_table
@@ -63,8 +63,9 @@ def write_results(
     """Write all tables of cohort `name`."""
     graphs, store, read = Graphs.load(measured.graphs), cohort.store(), measured
     about, common = (name, simulated, settings), {"cohort": name, "simulated": simulated}
-    write_twins(outputs.metrics, evaluate_predictions(read.predictions, *about))
-    write_twins(outputs.differences, paired_differences(read.predictions, *about))
+    scored = scored_variants(read.predictions, settings)
+    write_twins(outputs.metrics, evaluate_predictions(scored, name, simulated))
+    write_twins(outputs.differences, paired_differences(scored, name, simulated))
     write_twins(outputs.compression, compression_table(graphs, read.features, store, read.codecs, *about, threads))
     write_twins(outputs.classifier, classifier_table(pd.read_parquet(read.validation), common, settings))
     write_twins(outputs.pointing, measured_pointing(read, graphs, cohort, common, settings))

@@ -82,7 +82,7 @@ class DecoderSettings(Settings):
 
     name: str = "small"
     """`small` (a T5 decoder and a tokenizer from the train split's reports) or the folder or hub name of a T5 model."""
-    width: int = Field(default=192, gt=0)
+    width: int = Field(default=128, gt=0)
     """Width of the small decoder's tokens."""
     layers: int = Field(default=2, gt=0)
     """Layers of the small decoder."""
@@ -220,13 +220,13 @@ class GnnSettings(Settings):
     """Findings to classify (one output each); Pneumonia is the paper's, and the encoder is not trained on it here."""
     inputs: tuple[Literal["fused", "image", "text"], ...] = ("fused", "image", "text")
     """What the classifier sees: patches and report graph joined, patches only, or the report graph only."""
-    hidden: int = Field(default=128, gt=0)
+    hidden: int = Field(default=64, gt=0)
     """Width of the graph convolutions."""
     epochs: int = Field(default=10, gt=0)
     """Passes over the train graphs; the one with the lowest validation loss is kept."""
     batch_size: int = Field(default=64, gt=0)
     """Graphs per step."""
-    learning_rate: float = Field(default=2e-3, gt=0)
+    learning_rate: float = Field(default=4e-3, gt=0)
     """Rate of Adam."""
     precision: Precision = "auto"
     """Arithmetic of the forward pass, as for the vision-language model."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.files import write_table
 from cxrflow.metrics import auroc
+from cxrflow.networks import start_at_frequencies
 from cxrflow.neural.dataset import AugmentedBatches, RadiographReports, pair
 from cxrflow.neural.settings import DataSettings, VlmSettings
 from cxrflow.neural.tokenizer import published_tokenizer, save_tokenizer, train_tokenizer
@@ -54,6 +55,7 @@ def train_vlm(
         pair(store, rows, labels, tokenizer, settings.decoder.max_text_length) for rows in splits.values()
     )
     model = VisionLanguageModel(settings, data.image_size, len(labels), tokenizer.get_vocab_size())
+    start_at_frequencies(model.classifier.linear, train.findings)
     about = (len(train), len(validate), _size(model), arithmetic(settings.precision))
     logger.info("%d training and %d validation radiographs, %d parameters, %s arithmetic", *about)
     resume = Resume(outputs.resume, fingerprint(_facts(data, settings, threads), [*cohort.tables(), *code]))
@@ -84,7 +86,7 @@ def _fit(
         areas = {f"auroc {label}": float(area) for label, area in zip(labels, _areas(validate, logits), strict=True)}
         return {"validation_loss": sum(losses), "generation": losses[0], "classification": losses[1], **areas}
 
-    optimiser = torch.optim.AdamW(model.parameter_groups(settings), weight_decay=0.01)
+    optimiser = torch.optim.AdamW(model.parameter_groups(settings), weight_decay=0.01, fused=True)
     plan = Plan(settings.epochs, settings.seed, settings.precision, settings.accumulation, settings.schedule)
     batches = AugmentedBatches(
         train, settings.batch_size, settings.seed, int(settings.findings_first * settings.epochs)

@@ -16,7 +16,8 @@ from cxrflow.files import write_table
 from cxrflow.forgetting.predictions import DENSE, write_predictions
 from cxrflow.losses import known_cross_entropy
 from cxrflow.metrics import auroc
-from cxrflow.prunecxr.classifier import FrozenNorm, build_classifier
+from cxrflow.networks import start_at_frequencies
+from cxrflow.prunecxr.classifier import FrozenNorm, SmallClassifier, build_classifier
 from cxrflow.prunecxr.radiographs import AugmentedRadiographs, LabelledRadiographs, class_names, split_radiographs
 from cxrflow.prunecxr.settings import DataSettings, NetworkSettings, TrainingSettings
 from cxrflow.radiographs import in_order
@@ -63,6 +64,8 @@ def train_classifier(cohort: CohortFiles, outputs: TrainedFiles, choice: Trainin
     samples = cohort.samples(classes, choice.data.uncertain)
     train, validate = (split_radiographs(cohort, samples, split, classes) for split in ("train", "validate"))
     network = build_classifier(choice.network, len(classes))
+    if isinstance(network, SmallClassifier):
+        start_at_frequencies(network.classifier.linear, train.labels)
     logger.info("%d training and %d validation radiographs, %d classes", len(train), len(validate), len(classes))
     resume = Resume(outputs.resume, fingerprint(choice.facts(), [*cohort.tables(), *code]))
     history, logits = _fit(network, train, validate, choice, resume)
