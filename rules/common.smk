@@ -178,10 +178,17 @@ def is_published(wildcards):
 
 def forgetting_predictions(wildcards, seed):
     """One seed's predictions along the compression axis: a file per chunk of the sweep, or a single one."""
-    base = f"results/{wildcards.cohort}/{wildcards.room}/predictions/seed_{seed}"
-    if wildcards.room == "prunecxr" and not is_published(wildcards):
-        return [f"{base}_chunk_{chunk}.parquet" for chunk in range(config["prunecxr"]["sweep"]["chunks"])]
-    return [f"{base}.parquet"]
+    if wildcards.room == "prunecxr":
+        return prunecxr_predictions(wildcards.cohort, seed)
+    return [f"results/{wildcards.cohort}/{wildcards.room}/predictions/seed_{seed}.parquet"]
+
+
+def prunecxr_predictions(cohort, seed):
+    """One seed's predictions at all sparsities: a file per chunk of the sweep, or the published ones in one file."""
+    base = f"results/{cohort}/prunecxr/predictions/seed_{seed}"
+    if cohort in config["prunecxr"]["published"]:
+        return [f"{base}.parquet"]
+    return [f"{base}_chunk_{chunk}.parquet" for chunk in range(config["prunecxr"]["sweep"]["chunks"])]
 
 
 def forgetting_all_predictions(wildcards):
@@ -212,7 +219,7 @@ def forgetting_weights(wildcards):
 def prunecxr_targets(cohort):
     """What prunecxr offers beside the analysis of forgetting."""
     published = cohort in config["prunecxr"]["published"]
-    survey = cohort in config["prunecxr"]["surveys"]
+    survey = cohort in config["prunecxr"]["surveys"] and config["prunecxr"]["surveys"][cohort]["forms"]
     return ([] if published else ["prunecxr/storage.csv"]) + (["prunecxr/survey.png"] if survey else [])
 
 

@@ -161,6 +161,32 @@ rule prunecxr_export_predictions:
         "../scripts/prunecxr_export_predictions.py"
 
 
+rule prunecxr_survey_forms:
+    input:
+        code=library("prunecxr_survey_forms"),
+        manifest="results/{cohort}/cohort/manifest.parquet",
+        split="results/{cohort}/cohort/split.parquet",
+        images=largest_store("npy"),
+        index=largest_store("parquet"),
+        pie="results/{cohort}/prunecxr/pie.parquet",
+        predictions=lambda wildcards: prunecxr_predictions(wildcards.cohort, PRUNECXR_SEEDS[0])[0],
+    output:
+        folder=directory("results/{cohort}/prunecxr/survey_forms"),
+    log:
+        "results/logs/{cohort}/prunecxr_survey_forms.log",
+    benchmark:
+        "results/benchmarks/{cohort}/prunecxr_survey_forms.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        settings=lookup(dpath="prunecxr/surveys/{cohort}", within=config, default={}),
+        uncertain=lookup(dpath="prunecxr/data/uncertain", within=config),
+    message:
+        "Making blank forms of exemplars and other images of {wildcards.cohort} for radiologists"
+    script:
+        "../scripts/prunecxr_survey_forms.py"
+
+
 rule prunecxr_survey:
     input:
         code=library("prunecxr_survey"),

@@ -2,7 +2,7 @@ import math
 
 import torch
 
-from cxrflow.losses import known_cross_entropy
+from cxrflow.losses import known_cross_entropy, start_at_frequencies
 
 NAN = float("nan")
 
@@ -28,3 +28,11 @@ def test_a_batch_that_knows_nothing_is_harmless() -> None:
     assert loss.item() == 0
     assert logits.grad is not None
     assert not logits.grad.any()
+
+
+def test_the_first_guess_is_each_findings_frequency() -> None:
+    truth = torch.tensor([[1.0, 0.0], [0.0, float("nan")], [1.0, 0.0], [1.0, 0.0]])
+    last = torch.nn.Linear(3, 2)
+    start_at_frequencies(last, truth)
+    # (positives + 1) / (known + 2): a finding that was never seen is rare, not impossible
+    torch.testing.assert_close(torch.sigmoid(last(torch.zeros(1, 3))), torch.tensor([[4 / 6, 1 / 5]]))

@@ -111,16 +111,6 @@ class PooledClassifier(nn.Module):
         return torch.sigmoid(self.linear(places).amax(dim=-1, keepdim=True))
 
 
-def start_at_frequencies(last: nn.Linear, truth: Tensor) -> None:
-    """Let the first guess be each finding's frequency in truth (N, findings) of 0, 1 or NaN (unknown).
-
-    From elsewhere the first epochs learn little but how rare findings are (Lin et al. 2017, section 3.3).
-    """
-    frequency = (truth.nansum(dim=0) + 1) / ((~truth.isnan()).sum(dim=0) + 2)
-    with torch.no_grad():
-        last.bias.copy_(torch.logit(frequency))
-
-
 class ImagenetInput(nn.Module):
     """Grey images (B, 1, S, S) in 0..1 as the three normalised channels that published weights expect."""
 

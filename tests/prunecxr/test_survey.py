@@ -31,6 +31,7 @@ from cxrflow.prunecxr.survey import (
 from cxrflow.prunecxr.survey_figure import draw_question, p_text, plot_survey, survey_caption
 from cxrflow.prunecxr.survey_forms import write_forms
 from cxrflow.prunecxr.survey_reading import read_survey
+from cxrflow.prunecxr.survey_settings import SurveySettings
 
 FEW = ForgettingSettings(resamples=200, permutations=500)
 
@@ -177,13 +178,17 @@ def test_p_values_are_never_zero() -> None:
     assert [p_text(p) for p in (0.0004, 0.0312, np.nan)] == ["p < 0.001", "p = 0.031", "p not defined"]
 
 
+def forms_of(readers: int) -> SurveySettings:
+    return SETTINGS.model_copy(update={"readers": readers, "images_per_arm": 5})
+
+
 def test_blank_forms_are_blind_balanced_and_can_be_read_back(tmp_path: Path) -> None:
     ids = np.array([f"x{number:03d}.png" for number in range(40)])
     pie = pd.DataFrame({"image_id": ids, "is_pie": np.arange(40) < 12})
     truth = Truth(ids, ids, ("Edema", "Mass"), np.eye(2, dtype=np.float32)[np.arange(40) % 2])
     images = np.arange(40, dtype=np.uint8)[:, None, None] * np.ones((1, 8, 8), np.uint8)
     store = ImageStore(images, pd.DataFrame({"image_id": ids, "row": range(40)}))
-    key = write_forms(tmp_path, pie, truth, store, SETTINGS, forms=2, per_arm=5, seed=0)
+    key = write_forms(tmp_path, pie, truth, store, forms_of(2))
     forms = [tmp_path / "form_1.csv", tmp_path / "form_2.csv"]
     answers, refused = read_survey(forms, tmp_path / "key.csv", SETTINGS)
     assert answers.groupby(["form", "is_pie"]).size().tolist() == [5, 5, 5, 5]
@@ -198,4 +203,4 @@ def test_blank_forms_are_blind_balanced_and_can_be_read_back(tmp_path: Path) -> 
     for filename, image in zip(key["filename"], key["image_id"], strict=True):
         assert f"x{np.asarray(Image.open(tmp_path / 'images' / filename)).max():03d}.png" == image
     with pytest.raises(UserError, match="there are 12"):
-        write_forms(tmp_path, pie, truth, store, SETTINGS, forms=3, per_arm=5, seed=0)
+        write_forms(tmp_path, pie, truth, store, forms_of(3))

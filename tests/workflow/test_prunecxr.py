@@ -84,8 +84,19 @@ def test_both_systems_stand_side_by_side(finished):
 def test_patches_are_an_axis_of_compression_like_weights(finished):
     curves = pd.read_csv(finished.root / "results/tiny/neural/forgetting/curves.csv")
     assert sorted(curves["sparsity"].unique()) == [0, 0.75, 0.934, 0.977]
+    ours = pd.read_csv(finished.root / "results/tiny/neural/metrics.csv").query("input == 'image' and labels == 'true'")
+    whole, pruned = ours["selector"] == "all", (ours["selector"] == "attention") & (ours["text"] == "generated")
+    ours = ours[whole | pruned].assign(sparsity=(1 - ours["kept_percent"] / 100).round(6))
+    theirs = pd.read_csv(finished.root / "results/tiny/neural/forgetting/metrics.csv").rename(
+        columns={"class": "target"}
+    )
+    both = ours.merge(theirs, on=["target", "sparsity", "metric"], suffixes=("", "_forgetting"))
+    assert len(both) == 2 * len(curves["sparsity"].unique()) * ours["target"].nunique()
+    # of two seeds the median is the mean
+    np.testing.assert_allclose(both["value"], both["value_forgetting"], atol=1e-6)
     pie = pd.read_csv(finished.root / "results/tiny/neural/forgetting/pie.csv")
-    assert pie["is_pie"].sum() == int(0.05 * len(pie))
+    assert pie["image_id"].is_unique
+    assert pie["agreement"].dropna().between(-1, 1).all()
 
 
 def test_the_page_of_exemplars_is_linked_from_the_report(finished):

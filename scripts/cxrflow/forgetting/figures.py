@@ -188,6 +188,7 @@ def overall_caption(metrics: pd.DataFrame) -> str:
     """Return whose mean it is, over how many seeds, and what the bands are."""
     return (
         f"{people(metrics)}; lines: median over {seeds(metrics)} of the mean over classes. {INTERVALS.format('Bands')} "
+        "Drawn with replacement, few positives count twice, which lifts average precision: bands may lie above lines. "
         "Marks: the lowest level at which the mean over classes differs from that without compression."
     )
 

@@ -16,8 +16,7 @@ from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.cohort.policies import UncertainPolicy
 from cxrflow.errors import UserError
 from cxrflow.files import write_table
-from cxrflow.losses import known_cross_entropy
-from cxrflow.networks import start_at_frequencies
+from cxrflow.losses import known_cross_entropy, start_at_frequencies
 from cxrflow.neural.gnn import GraphClassifier
 from cxrflow.neural.graph_batches import ShuffledGraphs, SplitGraphs, StoredBatches, in_order
 from cxrflow.neural.graphs import Graphs

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.files import write_table
+from cxrflow.losses import start_at_frequencies
 from cxrflow.metrics import auroc
-from cxrflow.networks import start_at_frequencies
 from cxrflow.neural.dataset import AugmentedBatches, RadiographReports, pair
 from cxrflow.neural.settings import DataSettings, VlmSettings
 from cxrflow.neural.tokenizer import published_tokenizer, save_tokenizer, train_tokenizer

@@ -28,18 +28,15 @@ def write_forms(
     truth: Truth,
     store: ImageStore,
     settings: SurveySettings,
-    forms: int,
-    per_arm: int,
-    seed: int,
 ) -> pd.DataFrame:
     """Write form_1.csv ... with the questions unanswered, the images that they show in images/, and key.csv.
 
-    `pie` has image_id and is_pie. Each form has `per_arm` exemplars and as many other images; no image is in two forms.
+    `pie` has image_id and is_pie. Each form has as many other images as exemplars; no image is in two forms.
     Readers get images under the names image_001.png ... in random order, which tell nothing, with their labels in
     `truth`. The key (filename, form, is_pie, image_id), also returned, stays with who evaluates the survey. Raises
     UserError where there are too few images.
     """
-    key = _draw(pie, forms, per_arm, np.random.default_rng(seed))
+    key = _draw(pie, settings.readers, settings.images_per_arm, np.random.default_rng(settings.seed))
     labels = dict(zip(truth.image_ids.tolist(), _label_texts(truth), strict=True))
     for name, rows in key.groupby("form"):
         attributes = [_attributes(labels[image], settings) for image in rows["image_id"]]
@@ -58,7 +55,7 @@ def _draw(pie: pd.DataFrame, forms: int, per_arm: int, generator: np.random.Gene
         if len(images) < wanted:
             raise UserError(
                 f"{forms} forms with {per_arm} {name} each need {wanted} of them; there are {len(images)}.",
-                "ask for fewer forms or images.",
+                "Lower prunecxr.surveys.<cohort>.readers or images_per_arm.",
             )
         drawn = generator.permutation(images)[:wanted]
         arms.append(pd.DataFrame({"number": np.repeat(np.arange(forms), per_arm), "is_pie": is_pie, "image_id": drawn}))

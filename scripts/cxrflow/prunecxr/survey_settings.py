@@ -14,7 +14,7 @@ class SurveySettings(Settings):
     """Radiologists' answers about exemplars and other images, given in the VGG Image Annotator."""
 
     forms: list[str] = Field(default=[])
-    """Exported csv files, one per form (reader); without any there is no survey."""
+    """Exported csv files, one per form (reader); without any there is no survey yet."""
     key: str | None = None
     """Table with the columns filename and is_pie. Without it the first half of each form, sorted by file name, counts
     as exemplars, as in the published survey."""
@@ -24,6 +24,13 @@ class SurveySettings(Settings):
     """The question about image quality, 1 to 5."""
     difficulty: str = "How difficult would you consider it to properly diagnose this image?"
     """The question about difficulty, 1 to 5."""
+
+    readers: int = Field(default=6, gt=0)
+    """Blank forms to make for a new survey, one per reader (the published one had six)."""
+    images_per_arm: int = Field(default=20, gt=0)
+    """Exemplars, and as many other images, on each blank form."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the images drawn for blank forms, and of their order."""
 
     @property
     def wording(self) -> dict[str, str]:

@@ -14,9 +14,8 @@ from cxrflow.augment import Augmentation
 from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.files import write_table
 from cxrflow.forgetting.predictions import DENSE, write_predictions
-from cxrflow.losses import known_cross_entropy
+from cxrflow.losses import known_cross_entropy, start_at_frequencies
 from cxrflow.metrics import auroc
-from cxrflow.networks import start_at_frequencies
 from cxrflow.prunecxr.classifier import FrozenNorm, SmallClassifier, build_classifier
 from cxrflow.prunecxr.radiographs import AugmentedRadiographs, LabelledRadiographs, class_names, split_radiographs
 from cxrflow.prunecxr.settings import DataSettings, NetworkSettings, TrainingSettings
