@@ -238,7 +238,7 @@ def text_targets():
 
 def has_reports(cohort):
     """Whether the data set of a cohort has reports."""
-    return LAYOUTS[config["cohorts"][cohort]["format"]].reports != "none"
+    return settings.cohorts[cohort].has_reports
 
 
 @cache

@@ -82,7 +82,7 @@ def test_cross_field_rules_of_a_cohort_hold(cohort):
         ({"format": "chexpert", "simulate": {}}, "written as mimic-cxr-jpg or nih"),
         ({"format": "chexpert", "root": "/data", "long_tail": "/labels"}, "nih, not of chexpert"),
         ({"format": "nih", "simulate": {}, "long_tail": "/labels"}, "brings its own label files"),
-        ({"format": "mimic-cxr-dicom", "root": "/data/dicom"}, "needs `reports`"),
+        ({"format": "mimic-cxr-dicom", "root": "/data/dicom"}, "name the folder or zip of its `reports`"),
         ({"format": "padchest", "root": "/data"}, "found 'padchest'"),
     ],
 )

@@ -69,8 +69,8 @@ class Config(Settings):
             silent = [] if cohort.has_reports else sorted(set(systems) & READS_REPORTS)
             if silent:
                 raise ValueError(
-                    f"{silent} read reports, and {name} ({cohort.format}) has none: say in cohorts.{name}.systems "
-                    "which systems run on it"
+                    f"{silent} read reports, and {name} ({cohort.format}) has none: name the folder or zip of its "
+                    f"`reports` (MIMIC-CXR), or say in cohorts.{name}.systems which systems run on it"
                 )
             if not systems and not cohort.image_sizes:
                 raise ValueError(f"without a system nobody says how large images are: give {name} `image_sizes`")

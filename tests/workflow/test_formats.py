@@ -5,11 +5,12 @@ import pandas as pd
 import pytest
 import yaml
 from PIL import Image
-from tests.cohort import test_chexpert, test_chexpert_plus, test_nih, test_openi_adapter
+from tests.cohort import conftest, test_chexpert, test_chexpert_plus, test_nih, test_openi_adapter
 
 pytestmark = pytest.mark.workflow
 
 LAYOUTS = {
+    "mimic-cxr-jpg": (conftest.Tree, {"root": "data/mimic-cxr-jpg/jpg"}),  # radiographs alone
     "nih": (test_nih.Tree, {}),
     "chexpert": (test_chexpert.Tree, {}),
     "chexpert-plus": (test_chexpert_plus.Tree, {}),

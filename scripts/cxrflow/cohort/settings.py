@@ -47,7 +47,8 @@ class CohortSettings(Settings):
     """Folder of the csv tables, where that is not the root: MIMIC-CXR's DICOM files are read with the tables of
     MIMIC-CXR-JPG."""
     reports: str | None = None
-    """MIMIC-CXR: folder of the report tree (`files/p10/p10000032/s50414267.txt`), or the zip of it, read in place."""
+    """MIMIC-CXR: folder of the report tree (`files/p10/p10000032/s50414267.txt`), or the zip of it, read in place.
+    Systems that look at images alone do without."""
     boxes: str | None = None
     """MIMIC-CXR: table of annotated boxes in MS-CXR's columns. Optional; a simulated cohort brings its own."""
     long_tail: str | None = None
@@ -74,8 +75,10 @@ class CohortSettings(Settings):
 
     @property
     def has_reports(self) -> bool:
-        """Whether the data set has reports to read."""
-        return LAYOUTS[self.format].reports != "none"
+        """Whether there are reports to read."""
+        apart = LAYOUTS[self.format].reports == "apart"
+        named = self.reports is not None or self.simulate is not None
+        return named if apart else LAYOUTS[self.format].reports == "inside"
 
     @model_validator(mode="after")
     def _real_or_simulated(self) -> "CohortSettings":
@@ -98,10 +101,7 @@ class CohortSettings(Settings):
 
     @model_validator(mode="after")
     def _reports_where_they_are_apart(self) -> "CohortSettings":
-        apart = LAYOUTS[self.format].reports == "apart"
-        if self.simulate is None and apart and self.reports is None:
-            raise ValueError("this format needs `reports`, the folder or zip of its reports")
-        if not apart and (self.reports or self.boxes):
+        if LAYOUTS[self.format].reports != "apart" and (self.reports or self.boxes):
             raise ValueError(f"`reports` and `boxes` are keys of MIMIC-CXR, not of {self.format}")
         return self
 
