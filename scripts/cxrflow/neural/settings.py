@@ -112,7 +112,7 @@ class VlmSettings(Settings):
     """The language side."""
     dropout: float = Field(default=0.2, ge=0, lt=1)
     """Dropout in the projection between the two."""
-    epochs: int = Field(default=20, gt=0)
+    epochs: int = Field(default=16, gt=0)
     """Passes over the train split; the one with the lowest validation loss is kept."""
     findings_first: float = Field(default=0.35, ge=0, lt=1)
     """Share of the epochs that teach the encoder the findings alone, before the decoder joins (the paper: 0, since its
@@ -121,9 +121,9 @@ class VlmSettings(Settings):
     """Radiographs per step."""
     accumulation: int = Field(default=1, gt=0)
     """Steps whose gradients are added before the optimiser moves."""
-    learning_rate_language: float = Field(default=1e-3, gt=0)
+    learning_rate_language: float = Field(default=3e-3, gt=0)
     """Rate of the decoder and the projection."""
-    learning_rate_vision: float = Field(default=1e-3, gt=0)
+    learning_rate_vision: float = Field(default=2e-3, gt=0)
     """Rate of the encoder and the classifier."""
     schedule: Literal["constant", "cosine"] = "cosine"
     """Learning rates over time: constant (the paper) or falling to zero along a cosine after a short warm-up."""
