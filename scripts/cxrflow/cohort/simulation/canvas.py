@@ -1,6 +1,7 @@
 """The volume that findings are drawn into, and the few tools they are drawn with."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -37,10 +38,10 @@ class Canvas:
     def of(cls, anatomy: Anatomy, landmarks: Landmarks, patient: Patient, strength: float) -> "Canvas":
         """Mix the anatomy's tissues as this patient has them, slab by slab: a slab fits into the processor's cache."""
         volume = np.empty_like(anatomy.soft)
-        for slab, soft, bone, lung in zip(volume, anatomy.soft, anatomy.bone, anatomy.lung, strict=True):
-            np.multiply(soft, np.float32(patient.depth), out=slab)
-            slab += bone * np.float32(patient.bone)
-            slab += lung * np.float32(patient.lung)
+        tissues = (anatomy.soft, anatomy.bone, anatomy.lung)
+        for slab, soft, bone, lung in zip(*map(torch.from_numpy, (volume, *tissues)), strict=True):
+            torch.mul(soft, patient.depth, out=slab)
+            slab.add_(bone, alpha=patient.bone).add_(lung, alpha=patient.lung)
         return cls(anatomy, landmarks, patient, volume, strength)
 
     @property
@@ -95,13 +96,21 @@ class Canvas:
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], cells: tuple[int, int, int]) -> Floats:
     """Noise of about unit variance over `shape`, smooth between `cells` random values along each axis."""
     coarse = torch.from_numpy(rng.standard_normal(cells, dtype=np.float32) * np.float32(1.6))
-    fine = F.interpolate(coarse[None, None], size=shape, mode="trilinear", align_corners=True)
-    return fine[0, 0].numpy()
+    depth, down, across = (_between(count, length) for count, length in zip(cells, shape, strict=True))
+    deep = (depth @ coarse.flatten(1)).unflatten(1, cells[1:])
+    return torch.matmul(torch.matmul(down, deep), across.T).numpy()
 
 
-def ramp(values: Floats, width: float) -> Floats:
-    """Smooth step from 0 (far below zero) to 1 (far above), about `width` wide."""
-    return 0.5 * (1 + np.tanh(values / np.float32(width)))
+@lru_cache(maxsize=256)
+def _between(cells: int, places: int) -> torch.Tensor:
+    """Matrix (places, cells) of linear interpolation from the first cell to the last."""
+    return F.interpolate(torch.eye(cells)[None], size=places, mode="linear", align_corners=True)[0].T.contiguous()
+
+
+def ramp(values: Floats | NDArray[np.float64], width: float) -> Floats:
+    """Smooth step from 0 (far below zero) to 1 (far above), about `width` wide: (1 + tanh(values / width)) / 2."""
+    scaled = np.asarray(values, dtype=np.float32) * np.float32(2 / width)
+    return torch.from_numpy(scaled).sigmoid_().numpy()
 
 
 def chord(radius2: Floats, depth: Floats, middle: float | Floats, slab: float) -> Floats:
