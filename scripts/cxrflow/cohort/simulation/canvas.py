@@ -1,7 +1,9 @@
 """The volume that findings are drawn into, and the few tools they are drawn with."""
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,6 +50,11 @@ class Canvas:
     def slab_cm(self) -> float:
         """Thickness of a slab in centimetres."""
         return self.anatomy.spacing[0] / 10
+
+    @property
+    def grain(self) -> float:
+        """Side of an element in the image plane (mm): what is thinner must be drawn as wide and as much fainter."""
+        return math.sqrt(self.anatomy.spacing[1] * self.anatomy.spacing[2])
 
     def window(self, centre: Point, reach: Point) -> Window:
         """Slices of the elements within `reach` (mm) of `centre`, at least one element along each axis."""
@@ -113,6 +120,15 @@ def ramp(values: Floats | NDArray[np.float64], width: float) -> Floats:
     return torch.from_numpy(scaled).sigmoid_().numpy()
 
 
+def edge(inside: NDArray[Any], grain: float, most: float | NDArray[np.float64] = 1.0) -> NDArray[Any]:
+    """Share of an element of side `grain` (mm) that lies in a body whose edge is `inside` millimetres further out.
+
+    `most` is the share that a thin body can fill at best. Its mass is then right wherever it lies among the elements,
+    and a slanting line is no row of beads.
+    """
+    return np.clip(inside / grain + 0.5, 0, most)
+
+
 def chord(radius2: Floats, depth: Floats, middle: float | Floats, slab: float) -> Floats:
     """Millimetres of each slab (its middle at `depth`) inside a body that reaches sqrt(radius2) before and behind
     `middle`, which may differ from ray to ray."""
@@ -143,7 +159,7 @@ def rod(
     `radius` (mm) is one for the whole rod, or one per point.
     """
     spacing, centre = np.array(canvas.anatomy.spacing), np.array(canvas.anatomy.centre)
-    reach = float(np.max(radius)) + 1.5
+    reach = float(np.max(radius)) + 2 * canvas.grain
     low, high = points.min(axis=0) - reach, points.max(axis=0) + reach
     middle, half = (low + high) / 2, (high - low) / 2
     window = canvas.window(tuple(middle.tolist()), tuple(half.tolist()))
@@ -157,7 +173,7 @@ def rod(
         for column in range(-columns, columns + 1):
             place = nearest + np.array([0, row, column])
             away = np.hypot(*((place - exact)[:, 1:] * spacing[1:]).T)
-            profile = np.clip((radius - away) / 0.8 + 0.5, 0, 1) * water_cm
+            profile = edge(radius - away, canvas.grain, np.minimum(2 * radius / canvas.grain, 1)) * water_cm
             kept = ((place >= 0) & (place < shape)).all(axis=1) & (profile > 0)
             np.maximum.at(drawn, tuple(place[kept].T), profile[kept].astype(np.float32))
     return window, drawn
