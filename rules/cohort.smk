@@ -22,9 +22,27 @@ rule write_config:
         "../scripts/write_config.py"
 
 
+rule cohort_anatomy:
+    input:
+        code=library("cohort_anatomy"),
+    output:
+        anatomy="results/anatomy/{anatomy}.npz",
+    log:
+        "results/logs/cohort_anatomy_{anatomy}.log",
+    benchmark:
+        "results/benchmarks/cohort_anatomy_{anatomy}.tsv"
+    conda:
+        "../envs/simulation.yaml"
+    message:
+        "Making the chest {wildcards.anatomy}"
+    script:
+        "../scripts/cohort_anatomy.py"
+
+
 rule cohort_simulate:
     input:
         code=library("cohort_simulate"),
+        anatomy=simulated_chest,
     output:
         sums="results/{cohort}/raw/{layout}/SHA256SUMS.txt",
     log:

@@ -14,6 +14,7 @@ sys.path.insert(0, str(LIBRARY))
 from cxrflow.cohort.layouts import LAYOUTS, raw_files, require_raw_files
 from cxrflow.config import parse_config, plain_config, systems_of
 from cxrflow.cohort.long_tail import PARTS, label_file
+from cxrflow.cohort.simulation.grain import chest_name
 from cxrflow.errors import UserError
 from cxrflow.neural.settings import CodecSettings, codec_names, guiding_text
 from cxrflow.imports import local_imports
@@ -32,6 +33,7 @@ config.update(validated)
 
 wildcard_constraints:
     cohort="|".join(map(re.escape, config["cohorts"])),
+    anatomy=r"ct_\d+|phantom",
     layout="|".join(LAYOUTS),
     split="train|validate|test",
     seed=r"\d+",
@@ -256,6 +258,12 @@ def patient_picture(path, **about):
     """Put a picture of patients into the HTML report, unless one of the cohorts to run holds real patients."""
     simulated = all(config["cohorts"][name]["simulate"] for name in config["run"]["cohorts"])
     return report(path, **about) if simulated else path
+
+
+def simulated_chest(wildcards):
+    """The anatomy that the radiographs of a cohort are made from; cohorts of the same grain share it."""
+    about = config["cohorts"][wildcards.cohort]["simulate"]
+    return f"results/anatomy/{chest_name(about['anatomy'], about['size'])}.npz"
 
 
 def raw_source(wildcards):

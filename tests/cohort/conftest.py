@@ -1,4 +1,4 @@
-"""A small tree in the layout of MIMIC-CXR-JPG, made by hand."""
+"""What tests of cohorts share: a small tree in the layout of MIMIC-CXR-JPG, made by hand, and a chest of ellipsoids."""
 
 from pathlib import Path
 
@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 
 from cxrflow.cohort.labels import CHEXPERT_LABELS
+from cxrflow.cohort.simulation.anatomy import save_anatomy
+from cxrflow.cohort.simulation.phantom import phantom_anatomy
 
 REPORT = """ FINAL REPORT
  INDICATION: Cough.
@@ -82,3 +84,11 @@ class Tree:
 @pytest.fixture
 def tree(tmp_path: Path) -> Tree:
     return Tree(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def chest(tmp_path_factory) -> Path:
+    """File of the phantom."""
+    path = tmp_path_factory.mktemp("anatomy") / "phantom.npz"
+    save_anatomy(phantom_anatomy(), path)
+    return path

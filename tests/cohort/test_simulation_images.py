@@ -149,8 +149,8 @@ def test_the_marker_lies_on_its_side(letter: str, half: slice):
 
 def test_an_anatomy_is_read_as_it_was_written(tmp_path, chest):
     anatomy, _ = chest
-    save_anatomy(anatomy, tmp_path)
-    read = load_anatomy(tmp_path)
+    save_anatomy(anatomy, tmp_path / "chest.npz")
+    read = load_anatomy(tmp_path / "chest.npz")
     assert (read.spacing, read.centre) == (anatomy.spacing, anatomy.centre)
     for name in ("soft", "bone", "lung", "lobes", "heart"):
         assert np.array_equal(getattr(read, name), getattr(anatomy, name))

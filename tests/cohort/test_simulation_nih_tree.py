@@ -44,12 +44,12 @@ def _home_made_table(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory) -> Path:
+def tree(tmp_path_factory, chest) -> Path:
     root = tmp_path_factory.mktemp("raw")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trees, "installed_table", lambda: Path("none"))
         patch.setattr(trees, "read_nih_table", lambda path: table())
-        simulate_cohort(root, "nih", SETTINGS, workers=1)
+        simulate_cohort(root, chest, "nih", SETTINGS, workers=1)
     return root / "nih"
 
 
@@ -65,7 +65,7 @@ def boxes(tree: Path) -> pd.DataFrame:
 
 
 def contents(root: Path) -> dict[str, str]:
-    kept = [path for path in root.rglob("*") if path.is_file() and path.suffix != ".npy"]
+    kept = [path for path in root.rglob("*") if path.is_file()]
     return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in kept}
 
 
@@ -154,27 +154,27 @@ def test_the_checksums_are_those_of_all_files(tree):
         assert hashlib.sha256((tree / name).read_bytes()).hexdigest() == digest
 
 
-def test_the_number_of_workers_changes_no_byte(tree, tmp_path):
-    simulate_cohort(tmp_path, "nih", SETTINGS, workers=2)
+def test_the_number_of_workers_changes_no_byte(tree, tmp_path, chest):
+    simulate_cohort(tmp_path, chest, "nih", SETTINGS, workers=2)
     assert contents(tmp_path) == contents(tree.parent)
 
 
-def test_only_what_is_missing_is_made_again(tmp_path):
+def test_only_what_is_missing_is_made_again(tmp_path, chest):
     small = SETTINGS.model_copy(update={"studies": 8})
-    simulate_cohort(tmp_path, "nih", small, workers=1)
+    simulate_cohort(tmp_path, chest, "nih", small, workers=1)
     before = contents(tmp_path)
     victim, *others = sorted((tmp_path / "nih/images").iterdir())
     stamps = {path: path.stat().st_mtime_ns for path in others}
     victim.unlink()
     (tmp_path / "nih/SHA256SUMS.txt").unlink()
-    simulate_cohort(tmp_path, "nih", small, workers=1)
+    simulate_cohort(tmp_path, chest, "nih", small, workers=1)
     assert contents(tmp_path) == before
     assert {path: path.stat().st_mtime_ns for path in others} == stamps
 
 
-def test_a_tree_of_another_layout_is_removed(tmp_path):
+def test_a_tree_of_another_layout_is_removed(tmp_path, chest):
     small = SETTINGS.model_copy(update={"studies": 4})
     (tmp_path / "mimic-cxr-jpg").mkdir()
     (tmp_path / "mimic-cxr-jpg/IMAGE_FILENAMES").write_text("of another layout\n")
-    simulate_cohort(tmp_path, "nih", small, workers=1)
+    simulate_cohort(tmp_path, chest, "nih", small, workers=1)
     assert not (tmp_path / "mimic-cxr-jpg").exists()

@@ -8,9 +8,11 @@ import pytest
 
 from cxrflow.cohort.simulation import scan
 from cxrflow.cohort.simulation.anatomy import LOBES, Anatomy
-from cxrflow.cohort.simulation.scan import ROWS_PER_SLICE, scan_folder, scanned_anatomy
+from cxrflow.cohort.simulation.grain import GRAINS, chest_name
+from cxrflow.cohort.simulation.scan import scan_folder, scanned_anatomy
 from cxrflow.errors import UserError
 
+FINE = GRAINS[512]
 SHAPE = (80, 84, 20)
 STEPS = (2.0, 2.0, 5.0)
 NAMES = {
@@ -48,7 +50,7 @@ def write_scan(folder: Path, flip: bool = False) -> None:
 def anatomy(tmp_path_factory) -> Anatomy:
     folder = tmp_path_factory.mktemp("scan")
     write_scan(folder)
-    return scanned_anatomy(folder)
+    return scanned_anatomy(folder, FINE)
 
 
 def total(anatomy: Anatomy, row: int, column: int) -> float:
@@ -57,7 +59,7 @@ def total(anatomy: Anatomy, row: int, column: int) -> float:
 
 
 def row_of(slice_index: int) -> int:
-    return (SHAPE[2] - 1 - slice_index + scan.HEAD_SLICES) * ROWS_PER_SLICE + 1
+    return (SHAPE[2] - 1 - slice_index + scan.HEAD_SLICES) * FINE.rows + 1
 
 
 def test_line_integrals_are_centimetres_of_water_without_the_table(anatomy):
@@ -79,17 +81,45 @@ def test_contrast_agent_is_toned_down_and_bone_kept_apart(anatomy):
 
 
 def test_the_head_comes_first_and_the_left_lung_has_the_high_columns(anatomy):
-    scanned = slice(scan.HEAD_SLICES * ROWS_PER_SLICE, (scan.HEAD_SLICES + SHAPE[2]) * ROWS_PER_SLICE)
+    scanned = slice(scan.HEAD_SLICES * FINE.rows, (scan.HEAD_SLICES + SHAPE[2]) * FINE.rows)
     upper, lower = (anatomy.lobes[LOBES.index(name), :, scanned] > 127 for name in ("left upper", "left lower"))
     assert np.nonzero(upper)[1].max() <= np.nonzero(lower)[1].min() + 1
     assert np.nonzero(anatomy.side("left"))[2].min() > np.nonzero(anatomy.side("right"))[2].max()
     assert (anatomy.heart > 127).any()
 
 
+@pytest.mark.parametrize("size", [256, 384])
+def test_a_coarser_grain_holds_the_same_tissue_in_larger_elements(tmp_path, anatomy, size):
+    write_scan(tmp_path)
+    coarse = scanned_anatomy(tmp_path, GRAINS[size])
+    assert coarse.spacing[0] == anatomy.spacing[0]
+    for axis in (1, 2):
+        assert coarse.spacing[axis] > anatomy.spacing[axis]
+        length = coarse.shape[axis] * coarse.spacing[axis]
+        assert length == pytest.approx(anatomy.shape[axis] * anatomy.spacing[axis])
+    for name in ("soft", "bone", "lung", "lobes", "heart"):
+        totals = [getattr(one, name).sum(dtype=float) * one.spacing[1] * one.spacing[2] for one in (coarse, anatomy)]
+        assert totals[0] == pytest.approx(totals[1], rel=0.02)
+
+
+def test_an_element_is_as_many_pixels_wide_whatever_the_size():
+    widths = [grain.columns[1] / grain.columns[0] * size for size, grain in GRAINS.items()]
+    assert widths == [512, 512, 512]
+
+
+@pytest.mark.parametrize(
+    ("size", "name"),
+    [(64, "ct_256"), (256, "ct_256"), (257, "ct_384"), (384, "ct_384"), (512, "ct_512"), (1024, "ct_512")],
+)
+def test_images_get_the_chest_of_the_next_larger_size(size, name):
+    assert chest_name("ct", size) == name
+    assert chest_name("phantom", size) == "phantom"
+
+
 def test_a_scan_of_another_orientation_is_refused(tmp_path):
     write_scan(tmp_path, flip=True)
     with pytest.raises(UserError, match="right-to-left"):
-        scanned_anatomy(tmp_path)
+        scanned_anatomy(tmp_path, FINE)
 
 
 def test_an_absent_scan_is_told_with_a_hint(monkeypatch):

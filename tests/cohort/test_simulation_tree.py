@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 from cxrflow.cohort.labels import CHEXPERT_LABELS
 from cxrflow.cohort.openi import OpenIReport
 from cxrflow.cohort.simulation import trees
+from cxrflow.cohort.simulation.anatomy import load_anatomy, save_anatomy
 from cxrflow.cohort.simulation.mimic_tree import BOX_TABLE, BOXES, METADATA, report_text
 from cxrflow.cohort.simulation.settings import SimulationSettings
 from cxrflow.cohort.simulation.simulate import simulate_cohort
@@ -48,12 +50,12 @@ def _home_made_reports(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory) -> Path:
+def tree(tmp_path_factory, chest) -> Path:
     root = tmp_path_factory.mktemp("raw")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trees, "installed_archive", lambda: Path("none"))
         patch.setattr(trees, "read_openi", lambda archive: reports())
-        simulate_cohort(root, "mimic-cxr-jpg", SETTINGS, workers=1)
+        simulate_cohort(root, chest, "mimic-cxr-jpg", SETTINGS, workers=1)
     return root
 
 
@@ -62,7 +64,7 @@ def images(root: Path) -> list[Path]:
 
 
 def contents(root: Path) -> dict[str, str]:
-    kept = [path for path in root.rglob("*") if path.is_file() and path.suffix != ".npy"]
+    kept = [path for path in root.rglob("*") if path.is_file()]
     return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in kept}
 
 
@@ -158,38 +160,50 @@ def test_too_many_studies_are_a_users_mistake():
         plan_studies(reports(10), SETTINGS)
 
 
-def test_the_number_of_workers_changes_no_byte(tree, tmp_path, monkeypatch):
-    simulate_cohort(tmp_path, "mimic-cxr-jpg", SETTINGS, workers=2)
+def test_the_number_of_workers_changes_no_byte(tree, tmp_path, monkeypatch, chest):
+    simulate_cohort(tmp_path, chest, "mimic-cxr-jpg", SETTINGS, workers=2)
     assert contents(tmp_path) == contents(tree)
 
 
-def test_another_seed_gives_other_images(tree, tmp_path):
-    simulate_cohort(tmp_path, "mimic-cxr-jpg", SETTINGS.model_copy(update={"seed": 1, "studies": 4}), workers=1)
+def test_another_seed_gives_other_images(tree, tmp_path, chest):
+    simulate_cohort(tmp_path, chest, "mimic-cxr-jpg", SETTINGS.model_copy(update={"seed": 1, "studies": 4}), workers=1)
     assert not set(contents(tmp_path).values()) & {
         digest for name, digest in contents(tree).items() if name.endswith("jpg")
     }
 
 
-def test_only_what_is_missing_is_made_again(tmp_path):
+def test_only_what_is_missing_is_made_again(tmp_path, chest):
     small = SETTINGS.model_copy(update={"studies": 6})
-    simulate_cohort(tmp_path, "mimic-cxr-jpg", small, workers=1)
+    simulate_cohort(tmp_path, chest, "mimic-cxr-jpg", small, workers=1)
     before = contents(tmp_path)
     victim, *others = images(tmp_path)
     stamps = {path: path.stat().st_mtime_ns for path in others}
     victim.unlink()
     victim.with_name(f".{victim.name}.half-written.jpg").write_bytes(b"half")  # a killed run's temporary file
     (tmp_path / "mimic-cxr-jpg/SHA256SUMS.txt").unlink()
-    simulate_cohort(tmp_path, "mimic-cxr-jpg", small, workers=1)
+    simulate_cohort(tmp_path, chest, "mimic-cxr-jpg", small, workers=1)
     assert contents(tmp_path) == before
     assert {path: path.stat().st_mtime_ns for path in others} == stamps
 
 
-def test_a_tree_of_other_settings_is_removed(tmp_path):
-    simulate_cohort(tmp_path, "mimic-cxr-jpg", SETTINGS.model_copy(update={"studies": 6}), workers=1)
+def test_a_tree_of_other_settings_is_removed(tmp_path, chest):
+    simulate_cohort(tmp_path, chest, "mimic-cxr-jpg", SETTINGS.model_copy(update={"studies": 6}), workers=1)
     first = set(images(tmp_path))
-    simulate_cohort(tmp_path, "mimic-cxr-jpg", SETTINGS.model_copy(update={"studies": 4, "seed": 3}), workers=1)
+    simulate_cohort(tmp_path, chest, "mimic-cxr-jpg", SETTINGS.model_copy(update={"studies": 4, "seed": 3}), workers=1)
     assert not first & set(images(tmp_path))
     assert json.loads((tmp_path / "simulation.json").read_text())["settings"]["seed"] == 3
+
+
+def test_a_tree_of_another_anatomy_is_removed(tmp_path, chest):
+    small = SETTINGS.model_copy(update={"studies": 4})
+    simulate_cohort(tmp_path, chest, "mimic-cxr-jpg", small, workers=1)
+    first = {path: path.read_bytes() for path in images(tmp_path)}
+    anatomy = load_anatomy(chest)
+    other = tmp_path / "other.npz"
+    save_anatomy(replace(anatomy, bone=2 * anatomy.bone), other)
+    simulate_cohort(tmp_path, other, "mimic-cxr-jpg", small, workers=1)
+    assert set(images(tmp_path)) == set(first)
+    assert all(path.read_bytes() != content for path, content in first.items())
 
 
 def test_a_second_image_is_another_exposure_of_the_same_study(tree):

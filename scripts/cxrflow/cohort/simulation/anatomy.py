@@ -17,6 +17,7 @@ Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
 LOBES = ("left upper", "left lower", "right upper", "right middle", "right lower")
+_ARRAYS = ("soft", "bone", "lung", "lobes", "heart")
 
 
 @dataclass(frozen=True)
@@ -58,25 +59,16 @@ class Anatomy:
         return axes[0], axes[1], axes[2]
 
 
-def save_anatomy(anatomy: Anatomy, folder: Path) -> None:
-    """Write the anatomy as .npy files; `geometry.npy` comes last and marks the folder as whole."""
-    for name in ("soft", "bone", "lung", "lobes", "heart"):
-        _write_array(folder / f"{name}.npy", getattr(anatomy, name))
-    _write_array(folder / "geometry.npy", np.array([anatomy.spacing, anatomy.centre], dtype=np.float64))
+def save_anatomy(anatomy: Anatomy, path: Path) -> None:
+    """Write the anatomy as one npz; equal anatomies give equal bytes."""
+    arrays = {name: getattr(anatomy, name) for name in _ARRAYS}
+    with atomic_path(path) as temporary:
+        np.savez(temporary, geometry=np.array([anatomy.spacing, anatomy.centre], dtype=np.float64), **arrays)
 
 
-def load_anatomy(folder: Path) -> Anatomy:
-    """Read what `save_anatomy` wrote."""
-    arrays = {name: np.load(folder / f"{name}.npy") for name in ("soft", "bone", "lung", "lobes", "heart")}
-    spacing, centre = np.load(folder / "geometry.npy").tolist()
+def load_anatomy(path: Path) -> Anatomy:
+    """Read what `save_anatomy` wrote; the archive's own checksums tell a damaged file."""
+    with np.load(path, allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in _ARRAYS}
+        spacing, centre = stored["geometry"].tolist()
     return Anatomy(**arrays, spacing=tuple(spacing), centre=tuple(centre))
-
-
-def is_saved(folder: Path) -> bool:
-    """Tell whether a whole anatomy lies in `folder`."""
-    return (folder / "geometry.npy").exists()
-
-
-def _write_array(path: Path, array: NDArray[np.generic]) -> None:
-    with atomic_path(path) as temporary, open(temporary, "wb") as stream:
-        np.save(stream, array, allow_pickle=False)

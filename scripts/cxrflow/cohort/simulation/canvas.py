@@ -1,6 +1,9 @@
 """The volume that findings are drawn into, and the few tools they are drawn with."""
 
+import math
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,16 +40,21 @@ class Canvas:
     def of(cls, anatomy: Anatomy, landmarks: Landmarks, patient: Patient, strength: float) -> "Canvas":
         """Mix the anatomy's tissues as this patient has them, slab by slab: a slab fits into the processor's cache."""
         volume = np.empty_like(anatomy.soft)
-        for slab, soft, bone, lung in zip(volume, anatomy.soft, anatomy.bone, anatomy.lung, strict=True):
-            np.multiply(soft, np.float32(patient.depth), out=slab)
-            slab += bone * np.float32(patient.bone)
-            slab += lung * np.float32(patient.lung)
+        tissues = (anatomy.soft, anatomy.bone, anatomy.lung)
+        for slab, soft, bone, lung in zip(*map(torch.from_numpy, (volume, *tissues)), strict=True):
+            torch.mul(soft, patient.depth, out=slab)
+            slab.add_(bone, alpha=patient.bone).add_(lung, alpha=patient.lung)
         return cls(anatomy, landmarks, patient, volume, strength)
 
     @property
     def slab_cm(self) -> float:
         """Thickness of a slab in centimetres."""
         return self.anatomy.spacing[0] / 10
+
+    @property
+    def grain(self) -> float:
+        """Side of an element in the image plane (mm): what is thinner must be drawn as wide and as much fainter."""
+        return math.sqrt(self.anatomy.spacing[1] * self.anatomy.spacing[2])
 
     def window(self, centre: Point, reach: Point) -> Window:
         """Slices of the elements within `reach` (mm) of `centre`, at least one element along each axis."""
@@ -95,13 +103,30 @@ class Canvas:
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], cells: tuple[int, int, int]) -> Floats:
     """Noise of about unit variance over `shape`, smooth between `cells` random values along each axis."""
     coarse = torch.from_numpy(rng.standard_normal(cells, dtype=np.float32) * np.float32(1.6))
-    fine = F.interpolate(coarse[None, None], size=shape, mode="trilinear", align_corners=True)
-    return fine[0, 0].numpy()
+    depth, down, across = (_between(count, length) for count, length in zip(cells, shape, strict=True))
+    deep = (depth @ coarse.flatten(1)).unflatten(1, cells[1:])
+    return torch.matmul(torch.matmul(down, deep), across.T).numpy()
 
 
-def ramp(values: Floats, width: float) -> Floats:
-    """Smooth step from 0 (far below zero) to 1 (far above), about `width` wide."""
-    return 0.5 * (1 + np.tanh(values / np.float32(width)))
+@lru_cache(maxsize=256)
+def _between(cells: int, places: int) -> torch.Tensor:
+    """Matrix (places, cells) of linear interpolation from the first cell to the last."""
+    return F.interpolate(torch.eye(cells)[None], size=places, mode="linear", align_corners=True)[0].T.contiguous()
+
+
+def ramp(values: Floats | NDArray[np.float64], width: float) -> Floats:
+    """Smooth step from 0 (far below zero) to 1 (far above), about `width` wide: (1 + tanh(values / width)) / 2."""
+    scaled = np.asarray(values, dtype=np.float32) * np.float32(2 / width)
+    return torch.from_numpy(scaled).sigmoid_().numpy()
+
+
+def edge(inside: NDArray[Any], grain: float, most: float | NDArray[np.float64] = 1.0) -> NDArray[Any]:
+    """Share of an element of side `grain` (mm) that lies in a body whose edge is `inside` millimetres further out.
+
+    `most` is the share that a thin body can fill at best. Its mass is then right wherever it lies among the elements,
+    and a slanting line is no row of beads.
+    """
+    return np.clip(inside / grain + 0.5, 0, most)
 
 
 def chord(radius2: Floats, depth: Floats, middle: float | Floats, slab: float) -> Floats:
@@ -134,7 +159,7 @@ def rod(
     `radius` (mm) is one for the whole rod, or one per point.
     """
     spacing, centre = np.array(canvas.anatomy.spacing), np.array(canvas.anatomy.centre)
-    reach = float(np.max(radius)) + 1.5
+    reach = float(np.max(radius)) + 2 * canvas.grain
     low, high = points.min(axis=0) - reach, points.max(axis=0) + reach
     middle, half = (low + high) / 2, (high - low) / 2
     window = canvas.window(tuple(middle.tolist()), tuple(half.tolist()))
@@ -148,7 +173,7 @@ def rod(
         for column in range(-columns, columns + 1):
             place = nearest + np.array([0, row, column])
             away = np.hypot(*((place - exact)[:, 1:] * spacing[1:]).T)
-            profile = np.clip((radius - away) / 0.8 + 0.5, 0, 1) * water_cm
+            profile = edge(radius - away, canvas.grain, np.minimum(2 * radius / canvas.grain, 1)) * water_cm
             kept = ((place >= 0) & (place < shape)).all(axis=1) & (profile > 0)
             np.maximum.at(drawn, tuple(place[kept].T), profile[kept].astype(np.float32))
     return window, drawn

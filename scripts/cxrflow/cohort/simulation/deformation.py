@@ -18,7 +18,7 @@ from cxrflow.cohort.simulation.patient import AP, Exposure, Patient
 
 CELL = 8  # pixels between the places where the smooth displacement is computed
 FLANK = 128.0  # mm from the midline where the rib cage ends and soft tissue begins
-ALL = slice(None)
+FAR = 0.02  # nearness below which an enlarged heart moves nothing by half a millimetre
 
 Doubles = NDArray[np.float64]
 
@@ -27,7 +27,7 @@ Doubles = NDArray[np.float64]
 class Rays:
     """Where every pixel's ray meets every slab, in grid_sample's units (columns, rows; -1 to 1 over the anatomy).
 
-    `base`, `linear` and `heart` have the shape (size, size, 2); `depth` (mm) and `nearness` (0 to 1, to the heart)
+    `base`, `linear` and `heart` have the shape (rows, columns, 2); `depth` (mm) and `nearness` (0 to 1, to the heart)
     have one value per slab.
     """
 
@@ -37,12 +37,17 @@ class Rays:
     depth: tuple[float, ...]
     nearness: tuple[float, ...]
 
-    def grid(self, slab: int, rows: slice = ALL, columns: slice = ALL) -> torch.Tensor:
-        """Return the sampling grid of one slab over a window of the image: (rows, columns, 2)."""
-        grid = torch.add(self.base[rows, columns], self.linear[rows, columns], alpha=self.depth[slab])
-        if self.nearness[slab] > 1e-3:
-            grid.add_(self.heart[rows, columns], alpha=self.nearness[slab])
+    def grid(self, slab: int, out: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the sampling grid of one slab (rows, columns, 2), in `out` where that is given."""
+        grid = torch.add(self.base, self.linear, alpha=self.depth[slab], out=out)
+        if self.nearness[slab] > FAR:
+            grid.add_(self.heart, alpha=self.nearness[slab])
         return grid
+
+    def window(self, rows: slice, columns: slice, scale: torch.Tensor, shift: torch.Tensor) -> "Rays":
+        """Return the rays of a window of the image, in other units: value * scale + shift, (columns, rows)."""
+        base, linear, heart = (field[rows, columns] * scale for field in (self.base, self.linear, self.heart))
+        return Rays(base.add_(shift), linear, heart, self.depth, self.nearness)
 
 
 def cast_rays(anatomy: Anatomy, landmarks: Landmarks, patient: Patient, exposure: Exposure, size: int) -> Rays:
@@ -88,8 +93,8 @@ def _grid_units(anatomy: Anatomy) -> tuple[Doubles, Doubles]:
 def _refine(field: Doubles, size: int) -> torch.Tensor:
     """Interpolate a smooth field (points, points, 2) to every pixel by cubic splines: (size, size, 2)."""
     spline = torch.from_numpy(_spline(field.shape[0], size))
-    coarse = torch.from_numpy(field.astype(np.float32))
-    return torch.stack([spline @ coarse[..., axis] @ spline.T for axis in (0, 1)], dim=-1)
+    columns = spline @ torch.from_numpy(field.astype(np.float32))  # (points, size, 2)
+    return (spline @ columns.flatten(1)).unflatten(1, (size, 2))
 
 
 @lru_cache(maxsize=4)

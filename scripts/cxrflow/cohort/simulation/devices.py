@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrflow.cohort.simulation.canvas import Canvas, Point, chord, curve, wire
+from cxrflow.cohort.simulation.canvas import Canvas, Point, chord, curve, edge, wire
 from cxrflow.cohort.simulation.projection import Part
 
 _FRONT, _SKIN = 62.0, 85.0  # mm before the central ray: behind the sternum, before it
@@ -180,7 +180,7 @@ def _disc(canvas: Canvas, place: Point, radius: float, water_cm: float) -> Part:
     window = canvas.window(place, (1, radius + 1, radius + 1))
     _, down, across = canvas.places(window)
     away = np.hypot(down - place[1], across - place[2])
-    rim = np.clip((radius - away) / 0.8 + 0.5, 0, 1) * (0.6 + 0.4 * (away > radius * 0.7))
+    rim = edge(radius - away, canvas.grain) * (0.6 + 0.4 * (away > radius * 0.7))
     layers = window[0].stop - window[0].start
     return canvas.add(window, np.broadcast_to(rim * water_cm / layers, (layers, *rim.shape[1:])))
 
@@ -194,7 +194,7 @@ def _generator(canvas: Canvas, rng: np.random.Generator, place: Point) -> Part:
     x = np.cos(angle) * (across - place[2]) - np.sin(angle) * (down - place[1])
     z = np.sin(angle) * (across - place[2]) + np.cos(angle) * (down - place[1])
     case = (np.abs(x / half) ** 3 + np.abs(z / (half * rng.uniform(0.85, 1.05))) ** 3) ** (1 / 3)
-    body = np.clip((1 - case) * half / 0.8 + 0.5, 0, 1)
+    body = edge((1 - case) * half, canvas.grain)
     inner = 1 + 0.5 * ((z > 0.1 * half) & (case < 0.85)) - 0.5 * (z < -0.62 * half)
     layers = window[0].stop - window[0].start
     values = body * inner * np.float32(6.5 * canvas.strength / layers)

@@ -131,7 +131,8 @@ def band(
         + rng.normal(0, 0.0022) * along**2
         + rng.normal(0, 0.06) * (depth - centre[0])
     )
-    fill = np.exp(-((away / (thickness / 2)) ** 2)) * ramp(length / 2 - np.abs(along), 4)
+    half = max(thickness / 2, 0.7 * canvas.grain)
+    fill = np.exp(-((away / half) ** 2)) * np.float32(thickness / 2 / half) * ramp(length / 2 - np.abs(along), 4)
     fill = fill * ramp(rng.uniform(14, 26) - np.abs(depth - centre[0]), 5)
     values = fill * canvas.lobes(lobes_at(side, None), window) * canvas.room(window)
     return canvas.add(window, values * np.float32(rng.uniform(0.6, 1.0) * canvas.strength))

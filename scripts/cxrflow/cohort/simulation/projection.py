@@ -36,14 +36,7 @@ class Box:
 
 def line_integrals(volume: Floats, rays: Rays) -> Floats:
     """Sum a volume (slabs, rows, columns; cm of water) along the rays: (size, size), cm of water."""
-    slabs = torch.from_numpy(volume)
-    total = torch.zeros(rays.base.shape[:2])
-    for index, slab in enumerate(slabs):
-        sampled = F.grid_sample(
-            slab[None, None], rays.grid(index)[None], mode="bilinear", padding_mode="border", align_corners=True
-        )
-        total += sampled[0, 0]
-    return _without_steps(total.numpy(), rays)
+    return _without_steps(_sum_slabs(volume, rays, 0, "border"), rays)
 
 
 def transmission(water_cm: Floats) -> Floats:
@@ -65,11 +58,17 @@ def part_integrals(part: Part, shape: tuple[int, int, int], rays: Rays) -> tuple
     scale, shift = _part_units(part, shape)
     slabs = range(part.corner[0], part.corner[0] + part.values.shape[0])
     rows, columns = _window(rays, slabs, scale, shift)
-    total = torch.zeros(rays.base[rows, columns, 0].shape)
-    for values, slab in zip(torch.from_numpy(part.values), slabs, strict=True):
-        grid = rays.grid(slab, rows, columns).mul_(scale).add_(shift)
-        total += F.grid_sample(values[None, None], grid[None], padding_mode="zeros", align_corners=True)[0, 0]
-    return total.numpy(), rows.start, columns.start
+    seen = rays.window(rows, columns, scale, shift)
+    return _sum_slabs(part.values, seen, part.corner[0], "zeros"), rows.start, columns.start
+
+
+def _sum_slabs(values: Floats, rays: Rays, first: int, padding: str) -> Floats:
+    """Sum slabs (slabs, rows, columns), the first of which is the `first` of the anatomy, along rays in their units."""
+    total, grid = torch.zeros(rays.base.shape[:2]), torch.empty_like(rays.base)
+    for index, slab in enumerate(torch.from_numpy(values), start=first):
+        places = rays.grid(index, out=grid)[None]
+        total += F.grid_sample(slab[None, None], places, padding_mode=padding, align_corners=True)[0, 0]
+    return total.numpy()
 
 
 def box_of(integrals: Floats, top: int, left: int, step: int, size: int, level: float = BOX_LEVEL) -> Box | None:
@@ -111,10 +110,11 @@ def _window(rays: Rays, slabs: range, scale: torch.Tensor, shift: torch.Tensor) 
     """Rows and columns of the image whose rays pass through the part, rounded outwards to the stride."""
     size = rays.base.shape[0]
     every = slice(None, None, STRIDE)
+    sparse = rays.window(every, every, scale, shift)
     reach = 1 + 2 * STRIDE * float(scale.max()) * 2 / size
     seen = torch.zeros((-(-size // STRIDE),) * 2, dtype=torch.bool)
     for slab in (slabs[0], slabs[len(slabs) // 2], slabs[-1]):
-        seen |= ((rays.grid(slab, every, every) * scale + shift).abs() <= reach).all(dim=-1)
+        seen |= (sparse.grid(slab).abs_() <= reach).all(dim=-1)
     found = [torch.nonzero(seen.any(dim=axis)).flatten() for axis in (1, 0)]
     if len(found[0]) == 0:
         return slice(0, 1), slice(0, 1)

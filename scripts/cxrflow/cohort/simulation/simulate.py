@@ -13,13 +13,11 @@ from functools import partial
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 
-from cxrflow.cohort.simulation.anatomy import Anatomy, is_saved, load_anatomy, save_anatomy
+from cxrflow.cohort.simulation.anatomy import Anatomy, load_anatomy
 from cxrflow.cohort.simulation.checksums import SUMS, write_sums
 from cxrflow.cohort.simulation.landmarks import Landmarks, find_landmarks
-from cxrflow.cohort.simulation.phantom import phantom_anatomy
 from cxrflow.cohort.simulation.projection import Box
 from cxrflow.cohort.simulation.rendering import MarkedBox, render_scene
-from cxrflow.cohort.simulation.scan import scan_folder, scanned_anatomy
 from cxrflow.cohort.simulation.scene import Scene
 from cxrflow.cohort.simulation.settings import SimulationSettings
 from cxrflow.cohort.simulation.trees import TREES
@@ -27,27 +25,26 @@ from cxrflow.files import sha256, write_bytes, write_json
 
 logger = logging.getLogger(__name__)
 
-ANATOMY, RECORDS, FINGERPRINT = "simulation/anatomy", "simulation/boxes", "simulation.json"
+RECORDS, FINGERPRINT = "simulation/boxes", "simulation.json"
 SCENES_PER_TASK = 20
+_MAKERS = ("chests.py", "grain.py", "phantom.py", "scan.py")  # of the anatomy
 
 
-def simulate_cohort(root: Path, layout: str, settings: SimulationSettings, workers: int) -> None:
+def simulate_cohort(root: Path, chest: Path, layout: str, settings: SimulationSettings, workers: int) -> None:
     """Write a cohort in a layout of `TREES` below `root`: images, tables and, last, `{layout}/SHA256SUMS.txt`.
 
-    Beside the tree lie `simulation.json`, a fingerprint of layout, settings and code, and `simulation/`, the cached
-    anatomy and the boxes of each finished scene. An image that is there is kept; a tree of another fingerprint is
-    removed first.
+    `chest` is the file of the anatomy. Beside the tree lie `simulation.json`, a fingerprint of anatomy, layout,
+    settings and code, and `simulation/`, the boxes of each finished scene. An image that is there is kept; a tree of
+    another fingerprint is removed first.
     """
     tree = TREES[layout]
     plan = tree.plan(settings)
     scenes = [one.scene for one in plan]
-    _prepare(root, layout, settings)
-    if not is_saved(root / ANATOMY):
-        save_anatomy(build_anatomy(settings), root / ANATOMY)
+    _prepare(root, chest, layout, settings)
     folder = root / tree.folders[0]
     (folder / SUMS).unlink(missing_ok=True)
     tasks = [scenes[start : start + SCENES_PER_TASK] for start in range(0, len(scenes), SCENES_PER_TASK)]
-    for count, _ in enumerate(_map(partial(make_scenes, root, layout, settings), tasks, workers), start=1):
+    for count, _ in enumerate(_map(partial(make_scenes, root, chest, layout, settings), tasks, workers), start=1):
         if count % 10 == 0 or count == len(tasks):
             logger.info("%d of %d scenes are simulated.", min(count * SCENES_PER_TASK, len(scenes)), len(scenes))
     boxes = {image: found for scene in scenes for image, found in _read_record(root, scene).items()}
@@ -55,24 +52,19 @@ def simulate_cohort(root: Path, layout: str, settings: SimulationSettings, worke
     write_sums(folder)
 
 
-def build_anatomy(settings: SimulationSettings) -> Anatomy:
-    """Return the undeformed chest that the settings name."""
-    return phantom_anatomy() if settings.anatomy == "phantom" else scanned_anatomy(scan_folder())
-
-
-def make_scenes(root: Path, layout: str, settings: SimulationSettings, scenes: list[Scene]) -> int:
+def make_scenes(root: Path, chest: Path, layout: str, settings: SimulationSettings, scenes: list[Scene]) -> int:
     """Render the images of `scenes` that are not there yet; return how many were made."""
-    return sum(_make_scene(root, layout, settings, scene) for scene in scenes)
+    return sum(_make_scene(root, chest, layout, settings, scene) for scene in scenes)
 
 
-def _make_scene(root: Path, layout: str, settings: SimulationSettings, scene: Scene) -> int:
+def _make_scene(root: Path, chest: Path, layout: str, settings: SimulationSettings, scene: Scene) -> int:
     tree = TREES[layout]
     paths = [root / tree.folders[0] / file for file in scene.files]
     recorded = _record_path(root, scene).exists()
     absent = [image for image, path in enumerate(paths) if not (recorded and path.exists())]
     if not absent:
         return 0
-    anatomy, landmarks = _chest(root)
+    anatomy, landmarks = _chest(chest)
     wanted = absent if recorded else list(range(len(paths)))
     rendered = render_scene(scene, wanted, anatomy, landmarks, tree.labels, settings)
     if not recorded:
@@ -86,13 +78,13 @@ def _make_scene(root: Path, layout: str, settings: SimulationSettings, scene: Sc
 _CHESTS: dict[Path, tuple[Anatomy, Landmarks]] = {}
 
 
-def _chest(root: Path) -> tuple[Anatomy, Landmarks]:
-    """Anatomy of the cohort at `root`, read once per process."""
-    if root not in _CHESTS:
+def _chest(path: Path) -> tuple[Anatomy, Landmarks]:
+    """Return an anatomy and its landmarks, read once per process."""
+    if path not in _CHESTS:
         _CHESTS.clear()
-        anatomy = load_anatomy(root / ANATOMY)
-        _CHESTS[root] = (anatomy, find_landmarks(anatomy))
-    return _CHESTS[root]
+        anatomy = load_anatomy(path)
+        _CHESTS[path] = (anatomy, find_landmarks(anatomy))
+    return _CHESTS[path]
 
 
 def _map(function: partial[int], tasks: list[list[Scene]], workers: int) -> Iterator[int]:
@@ -126,9 +118,10 @@ def _single_thread() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
 
 
-def _prepare(root: Path, layout: str, settings: SimulationSettings) -> None:
-    """Remove what another layout, other settings or other code made, then leave the fingerprint of these."""
-    wanted = {"layout": layout, "settings": settings.model_dump(mode="json"), "code": _code_hash()}
+def _prepare(root: Path, chest: Path, layout: str, settings: SimulationSettings) -> None:
+    """Remove what another layout or anatomy, other settings or code made, then leave the fingerprint of these."""
+    made_from = {"layout": layout, "anatomy": sha256(chest)}
+    wanted = {**made_from, "settings": settings.model_dump(mode="json"), "code": _code_hash()}
     path = root / FINGERPRINT
     found = json.loads(path.read_text()) if path.exists() else None
     if found == wanted:
@@ -136,15 +129,20 @@ def _prepare(root: Path, layout: str, settings: SimulationSettings) -> None:
     for name in (*(folder for tree in TREES.values() for folder in tree.folders), "simulation"):
         if (root / name).exists():
             if found is not None:
-                logger.info("%s was made with other settings or other code: it is made anew.", root / name)
+                logger.info(
+                    "%s was made with another anatomy, other settings or other code: it is made anew.", root / name
+                )
             shutil.rmtree(root / name)
     write_json(path, wanted)
 
 
 def _code_hash() -> str:
-    """Hash of this package, of the reading of reports and of the classes: whatever decides what an image looks like."""
+    """Hash of this package, of the reading of reports and of the classes: whatever decides what an image looks like.
+
+    What makes the anatomy is left out: the fingerprint has the checksum of what it made.
+    """
     here = Path(__file__).parent
-    drawing = [path for path in sorted(here.glob("*.py")) if path.name != "contact_sheet.py"]
+    drawing = [path for path in sorted(here.glob("*.py")) if path.name not in _MAKERS]
     files = [*drawing, here.parent / "openi.py", here.parent / "openi_index.py", here.parent / "long_tail.py"]
     return hashlib.sha256("".join(sha256(path) for path in files).encode()).hexdigest()
 
