@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -40,24 +41,25 @@ def profile(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return filled_in(root, tmp_path_factory.mktemp("profile"))
 
 
-def snakemake(cluster: Cluster, folder: Path, profile: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    """Start Snakemake in a process group of its own, with its output in a file."""
+@contextmanager
+def snakemake(cluster: Cluster, folder: Path, profile: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run Snakemake in a process group of its own, with its output in a file; what still runs at the end is killed."""
     command = [sys.executable, "-m", "snakemake", "--workflow-profile", str(profile), *HASTE, *arguments]
     with (folder / "output.txt").open("ab") as output:
-        return subprocess.Popen(
+        run = subprocess.Popen(
             command, cwd=folder, env=cluster.environment(), stdout=output, stderr=output, start_new_session=True
         )
+    try:
+        yield run
+    finally:
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
+            run.wait()
 
 
 def finish(run: subprocess.Popen[bytes], folder: Path) -> None:
-    """Wait for a run that must succeed; it is ended where it hangs."""
-    try:
-        code = run.wait(timeout=600)
-    except subprocess.TimeoutExpired:
-        os.killpg(run.pid, signal.SIGKILL)
-        run.wait()
-        raise
-    assert code == 0, (folder / "output.txt").read_text()[-6000:]
+    """Wait for a run that must succeed."""
+    assert run.wait(timeout=900) == 0, (folder / "output.txt").read_text()[-6000:]
 
 
 def wait_for(condition: Callable[[], object], run: subprocess.Popen[bytes], folder: Path) -> None:
@@ -74,11 +76,11 @@ def mended(cluster: Cluster, profile: Path, root: Path, tmp_path_factory: pytest
     folder = tmp_path_factory.mktemp("mended")
     (folder / "Snakefile").write_text((root / "tests/slurm/Snakefile").read_text())
     short = ("--set-resources", "takes_too_long:runtime=attempt")
-    run = snakemake(cluster, folder, profile, *short)
     jobs = folder / "is_cancelled.jobs"
-    wait_for(lambda: jobs.exists() and jobs.read_text().strip(), run, folder)
-    cluster.run("scancel", jobs.read_text().strip())
-    finish(run, folder)
+    with snakemake(cluster, folder, profile, *short) as run:
+        wait_for(lambda: jobs.exists() and jobs.read_text().strip(), run, folder)
+        cluster.run("scancel", jobs.read_text().strip())
+        finish(run, folder)
     return folder
 
 
@@ -116,19 +118,16 @@ def local(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def recovered(cluster: Cluster, profile: Path, root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a run on the cluster whose controller was killed while jobs trained; then it was run again."""
+    """Return the folder of a run on the cluster whose controller was killed while jobs trained, and was run again."""
     folder = copy_of(root, tmp_path_factory.mktemp("recovered")).root
-    run = snakemake(cluster, folder, profile, *SETTINGS, "--", *TARGETS)
-    try:
+    with snakemake(cluster, folder, profile, *SETTINGS, "--", *TARGETS) as run:
         wait_for(lambda: cluster.run("squeue", "-hpgpu", "-tR"), run, folder)
-    finally:
-        os.killpg(run.pid, signal.SIGKILL)
-        run.wait()
     assert cluster.run("squeue", "-h", "-tR"), "the jobs of a killed controller run on"
     cluster.cancel_all()
     unlocked = [sys.executable, "-m", "snakemake", "--workflow-profile", str(profile), "--unlock", *SETTINGS]
     subprocess.run(unlocked, cwd=folder, env=cluster.environment(), capture_output=True, check=True)
-    finish(snakemake(cluster, folder, profile, *SETTINGS, "--", *TARGETS), folder)
+    with snakemake(cluster, folder, profile, *SETTINGS, "--", *TARGETS) as run:
+        finish(run, folder)
     return folder
 
 
