@@ -63,7 +63,7 @@ def finish(run: subprocess.Popen[bytes], folder: Path) -> None:
 
 
 def wait_for(condition: Callable[[], object], run: subprocess.Popen[bytes], folder: Path) -> None:
-    end = time.monotonic() + 300
+    end = time.monotonic() + 900
     while not condition():
         assert run.poll() is None, (folder / "output.txt").read_text()[-6000:]
         assert time.monotonic() < end, "waited too long"
