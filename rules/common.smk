@@ -18,9 +18,12 @@ from cxrflow.cohort.simulation.grain import chest_name
 from cxrflow.errors import UserError
 from cxrflow.neural.settings import CodecSettings, codec_names, guiding_text
 from cxrflow.imports import local_imports
+from cxrflow.profiles import require_filled_in
 from cxrflow.summary import failed, finished
 
+asked = workflow.resource_settings
 try:
+    require_filled_in([asked.default_resources, *asked.overwrite_resources.values()])
     settings = parse_config(config)
     validated = plain_config(settings)
     for name in validated["run"]["cohorts"]:

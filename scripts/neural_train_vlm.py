@@ -9,8 +9,10 @@ from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.logs import script_run
 from cxrflow.neural.settings import DataSettings, VlmSettings
 from cxrflow.neural.vlm_training import VlmFiles, train_vlm
+from cxrflow.processes import run_on_gpus
 
 with script_run(snakemake):
+    run_on_gpus(snakemake)
     read, made, params = snakemake.input, snakemake.output, snakemake.params
     train_vlm(
         CohortFiles.of(read),

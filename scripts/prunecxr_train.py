@@ -7,10 +7,12 @@ from pathlib import Path
 
 from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.logs import script_run
+from cxrflow.processes import run_on_gpus
 from cxrflow.prunecxr.settings import DataSettings, NetworkSettings, TrainingSettings
 from cxrflow.prunecxr.training import TrainedFiles, TrainingChoice, train_classifier
 
 with script_run(snakemake):
+    run_on_gpus(snakemake)
     read, made, params = snakemake.input, snakemake.output, snakemake.params
     train_classifier(
         CohortFiles.of(read),

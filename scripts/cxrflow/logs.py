@@ -17,7 +17,8 @@ logger = logging.getLogger(__name__)
 def script_run(snakemake: Any) -> Iterator[None]:
     """Log to the rule's log file and stderr while the block runs.
 
-    A UserError ends the job with its message alone; anything else is logged with its traceback and raised.
+    A UserError ends the job with its message alone; anything else is logged with its traceback and raised. Of several
+    processes that run one script, the first keeps the log.
     """
     os.umask(0o077)
     _configure(snakemake.log[0])
@@ -32,9 +33,12 @@ def script_run(snakemake: Any) -> Iterator[None]:
 
 
 def _configure(log_file: str) -> None:
-    handlers: list[logging.Handler] = [logging.FileHandler(log_file, mode="w"), logging.StreamHandler()]
+    first = os.environ.get("RANK", "0") == "0"  # PyTorch's launcher numbers its processes
+    handlers: list[logging.Handler] = [logging.StreamHandler()]
+    if first:
+        handlers.append(logging.FileHandler(log_file, mode="w"))
     logging.basicConfig(
-        level=logging.INFO,
+        level=logging.INFO if first else logging.ERROR,
         format="%(asctime)s %(levelname)s %(message)s",
         datefmt="%H:%M:%S",
         handlers=handlers,

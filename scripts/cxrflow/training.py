@@ -2,6 +2,8 @@
 
 It stands on `accelerate`. A run that was killed and went on ends bit for bit like one that was left alone: every epoch
 starts from random generators seeded with (seed, epoch), and the order of its batches is a function of the epoch.
+
+Several processes (cxrflow/processes.py) make the steps that one would make: they divide the batches of each step.
 """
 
 import hashlib
@@ -25,6 +27,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState, PartialState
+from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
 from cxrflow.files import atomic_path, sha256
@@ -101,7 +104,22 @@ def prepare_torch(threads: int, seed: int = 0) -> None:
 
 def this_device() -> torch.device:
     """Return the device of this process: what accelerate trains on."""
-    return PartialState().device
+    return processes().device
+
+
+def processes() -> PartialState:
+    """Return what accelerate knows of the processes that train together; that they use CPUs it has to be told."""
+    return PartialState(cpu=not torch.cuda.is_available() and "LOCAL_RANK" in os.environ)
+
+
+def is_main_process() -> bool:
+    """Return whether this process writes what several trained together."""
+    return bool(processes().is_main_process)
+
+
+def process_count() -> int:
+    """Return how many processes train together."""
+    return int(processes().num_processes)
 
 
 def arithmetic(precision: Precision) -> Literal["fp32", "bf16"]:
@@ -148,18 +166,19 @@ def fit(
 
     `step(model, batch)` returns the loss of a batch as a mean over its examples; the gradients of `accumulation`
     batches are averaged, and what remains at the end of an epoch makes a step as well. `validate(model)` returns
-    numbers by name, among them `plan.select`.
+    numbers by name, among them `plan.select`. In each of several processes the same history and weights are left.
     """
     accelerator = _accelerator(arithmetic(plan.precision))
     rates = [group["lr"] for group in optimiser.param_groups]
     wrapped, prepared = accelerator.prepare(model, optimiser)
     progress = _load(resume, model, optimiser) or Progress([], _copy(model))
+    accelerator.wait_for_everyone()  # all have read the state before one of them replaces or discards it
     while progress.finished < plan.epochs and not _out_of_patience(progress, plan):
         epoch, started = progress.finished, time.monotonic()
-        seed_everything(plan.seed, epoch)
+        seed_everything(plan.seed, epoch, *_own(accelerator))
         loss = _train_epoch(accelerator, wrapped, prepared, batches, step, plan, epoch, rates)
-        measured = _validate(wrapped, validate)
-        _record(progress, model, {"epoch": float(epoch), "train_loss": loss, **measured}, plan)
+        row = {"epoch": float(epoch), "train_loss": loss, **_validate(wrapped, validate)}
+        _record(progress, model, broadcast_object_list([row])[0], plan)  # the last bit decides alike in all of them
         if accelerator.is_main_process:
             _save(resume, model, optimiser, progress)
         if plan.verbose:
@@ -169,6 +188,7 @@ def fit(
 
 
 def _accelerator(precision: str) -> Accelerator:
+    processes()
     mixed = "bf16" if precision == "bf16" else "no"
     if AcceleratorState._shared_state and AcceleratorState().mixed_precision != mixed:
         AcceleratorState._reset_state()  # a second model of one process may want another precision
@@ -187,33 +207,50 @@ def _train_epoch(
     epoch: int,
     rates: list[float],
 ) -> float:
-    """Return the mean loss over this process's batches of one epoch."""
+    """Return the mean loss over the batches of one epoch."""
     model.train()
     losses: list[Tensor] = []
-    mine = share(batches.epoch(epoch), accelerator.process_index, accelerator.num_processes)
-    for window in windows(mine, plan.accumulation):
-        done = epoch + len(losses) * accelerator.num_processes / max(1, len(batches))
-        _set_rates(optimiser, rates, rate_factor(done / plan.epochs, plan))
+    seen = 0
+    for window in windows(batches.epoch(epoch), plan.accumulation):
+        _set_rates(optimiser, rates, rate_factor((epoch + seen / max(1, len(batches))) / plan.epochs, plan))
         optimiser.zero_grad(set_to_none=True)
-        for position, batch in enumerate(window):
-            last = position == len(window) - 1
-            with _synchronise(accelerator, model, last):
+        parts = share(window, accelerator.process_index, accelerator.num_processes)
+        for position, (batch, weight) in enumerate(parts):
+            with _synchronise(accelerator, model, position == len(parts) - 1):
                 loss = step(model, {name: value.to(accelerator.device) for name, value in batch.items()})
-                accelerator.backward(loss / len(window))
-            losses.append(loss.detach())
+                accelerator.backward(loss * weight / len(window))
+            losses.append(loss.detach() * weight)
         optimiser.step()
-    return float(torch.stack(losses).mean())
+        seen += len(window)
+    return float(accelerator.reduce(torch.stack(losses).sum(), "mean")) / seen
+
+
+def _own(accelerator: Accelerator) -> list[int]:
+    """Return what makes the random numbers of a further process its own; those of the first are as if it were alone."""
+    return [accelerator.process_index] if accelerator.process_index else []
 
 
 def _synchronise(accelerator: Accelerator, model: nn.Module, last: bool) -> AbstractContextManager[Any]:
     return nullcontext() if last else accelerator.no_sync(model)
 
 
-def share(batches: Iterable[Batch], index: int, processes: int) -> Iterator[Batch]:
-    """Yield every `processes`-th batch from `index` on; an incomplete last round is dropped, as others would wait."""
-    source = iter(batches)
-    while len(round_ := list(islice(source, processes))) == processes:
-        yield round_[index]
+def share(window: list[Batch], index: int, processes: int) -> list[tuple[Batch, float]]:
+    """Return what one of several processes computes of the batches of a step, each with its weight.
+
+    Gradients are averaged over the processes, so weights make that average the mean over the batches of the window.
+    Whole batches are dealt out, in turn; where there are fewer than processes, everyone takes a part of each.
+    """
+    if len(window) >= processes:
+        return [(batch, float(processes)) for batch in window[index::processes]]
+    return [_part(batch, index, processes) for batch in window]
+
+
+def _part(batch: Batch, index: int, processes: int) -> tuple[Batch, float]:
+    """Return some rows of a batch and `processes` times their share; one row of weight 0 where none is left."""
+    rows = len(next(iter(batch.values())))
+    mine = np.array_split(np.arange(rows), processes)[index]
+    kept = slice(int(mine[0]), int(mine[-1]) + 1) if len(mine) else slice(0, 1)
+    return {name: value[kept] for name, value in batch.items()}, processes * len(mine) / rows
 
 
 def windows(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:

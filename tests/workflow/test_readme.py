@@ -20,6 +20,6 @@ def test_every_file_that_the_readme_links_is_there(root):
 
 
 def test_every_make_target_of_the_readme_exists(root):
-    named = set(re.findall(r"(?m)(?:`|^    )make ([a-z]+)", (root / "README.md").read_text()))
-    targets = set(re.findall(r"(?m)^([a-z]+):", (root / "Makefile").read_text()))
+    named = set(re.findall(r"(?m)(?:`|^    )make ([a-z-]+)", (root / "README.md").read_text()))
+    targets = set(re.findall(r"(?m)^([a-z-]+):", (root / "Makefile").read_text()))
     assert named <= targets

@@ -19,7 +19,17 @@ from cxrflow.neural.settings import DataSettings, VlmSettings
 from cxrflow.neural.tokenizer import published_tokenizer, save_tokenizer, train_tokenizer
 from cxrflow.neural.vlm import VisionLanguageModel, vlm_loss
 from cxrflow.radiographs import in_order
-from cxrflow.training import Batch, Plan, Resume, arithmetic, fingerprint, fit, prepare_torch
+from cxrflow.training import (
+    Batch,
+    Plan,
+    Resume,
+    arithmetic,
+    fingerprint,
+    fit,
+    is_main_process,
+    prepare_torch,
+    process_count,
+)
 from cxrflow.weights import save_weights
 
 logger = logging.getLogger(__name__)
@@ -60,6 +70,8 @@ def train_vlm(
     logger.info("%d training and %d validation radiographs, %d parameters, %s arithmetic", *about)
     resume = Resume(outputs.resume, fingerprint(_facts(data, settings, threads), [*cohort.tables(), *code]))
     history, logits = _fit(model, train, validate, labels, settings, resume)
+    if not is_main_process():
+        return
     write_table(outputs.history, pd.DataFrame(history))
     write_table(outputs.validation, _predictions(splits["validate"], logits, labels))
     save_tokenizer(tokenizer, outputs.tokenizer)
@@ -142,7 +154,8 @@ def _tokenizer(samples: pd.DataFrame, settings: VlmSettings) -> Tokenizer:
 
 def _facts(data: DataSettings, settings: VlmSettings, threads: int) -> dict:
     chosen = {"data": data.model_dump(mode="json"), "vlm": settings.model_dump(mode="json")}
-    return {**chosen, "threads": threads, "arithmetic": arithmetic(settings.precision)}
+    machine = {"threads": threads, "processes": process_count(), "arithmetic": arithmetic(settings.precision)}
+    return {**chosen, **machine}
 
 
 def _size(model: nn.Module) -> int:

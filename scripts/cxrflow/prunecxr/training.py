@@ -20,7 +20,17 @@ from cxrflow.prunecxr.classifier import FrozenNorm, SmallClassifier, build_class
 from cxrflow.prunecxr.radiographs import AugmentedRadiographs, LabelledRadiographs, class_names, split_radiographs
 from cxrflow.prunecxr.settings import DataSettings, NetworkSettings, TrainingSettings
 from cxrflow.radiographs import in_order
-from cxrflow.training import Batch, Plan, Resume, arithmetic, fingerprint, fit, prepare_torch
+from cxrflow.training import (
+    Batch,
+    Plan,
+    Resume,
+    arithmetic,
+    fingerprint,
+    fit,
+    is_main_process,
+    prepare_torch,
+    process_count,
+)
 from cxrflow.weights import save_weights
 
 logger = logging.getLogger(__name__)
@@ -51,9 +61,8 @@ class TrainingChoice:
         parts = {"data": self.data, "network": self.network, "training": self.training}
         plain = {name: part.model_dump(mode="json") for name, part in parts.items()}
         del plain["training"]["seeds"]  # which other seeds are trained changes nothing for this one
-        return {
-            **plain, "seed": self.seed, "threads": self.threads, "arithmetic": arithmetic(self.training.precision)
-        }  # fmt: skip
+        machine = {"threads": self.threads, "processes": process_count()}
+        return {**plain, **machine, "seed": self.seed, "arithmetic": arithmetic(self.training.precision)}
 
 
 def train_classifier(cohort: CohortFiles, outputs: TrainedFiles, choice: TrainingChoice, code: list[str]) -> None:
@@ -68,6 +77,8 @@ def train_classifier(cohort: CohortFiles, outputs: TrainedFiles, choice: Trainin
     logger.info("%d training and %d validation radiographs, %d classes", len(train), len(validate), len(classes))
     resume = Resume(outputs.resume, fingerprint(choice.facts(), [*cohort.tables(), *code]))
     history, logits = _fit(network, train, validate, choice, resume)
+    if not is_main_process():
+        return
     write_table(outputs.history, pd.DataFrame(history))
     held_out = samples.loc[samples["split"] == "validate", "image_id"].tolist()
     with write_predictions(outputs.validation, classes) as table:

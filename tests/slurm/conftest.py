@@ -1,0 +1,3 @@
+from tests.workflow.conftest import fresh
+
+__all__ = ["fresh"]
