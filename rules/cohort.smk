@@ -1,5 +1,5 @@
 # From raw files to canonical tables and an image store. Needs: a raw tree (or the settings of a simulated one).
-# Leaves under results/{cohort}/cohort/: manifest, reports, split, disjoint.json, image stores, duplicates, Table 1,
+# Leaves under results/{cohort}/cohort/: data_use.json (credentialed data), manifest, reports, split, disjoint.json, image stores, duplicates, Table 1,
 # label co-occurrence, contact sheet.
 
 
@@ -61,9 +61,30 @@ rule cohort_simulate:
         "../scripts/cohort_simulate.py"
 
 
+rule cohort_acknowledge:
+    input:
+        code=library("cohort_acknowledge"),
+    output:
+        data_use="results/{cohort}/cohort/data_use.json",
+    log:
+        "results/logs/{cohort}/cohort_acknowledge.log",
+    benchmark:
+        "results/benchmarks/{cohort}/cohort_acknowledge.tsv"
+    conda:
+        "../envs/data.yaml"
+    params:
+        format=lookup(dpath="cohorts/{cohort}/format", within=config),
+        acknowledged=lambda wildcards: wildcards.cohort in config["acknowledge_dua"],
+    message:
+        "Asking whether the data use agreement of {wildcards.cohort} is acknowledged"
+    script:
+        "../scripts/cohort_acknowledge.py"
+
+
 rule cohort_manifest:
     input:
         code=library("cohort_manifest"),
+        data_use=data_use,
         sections="scripts/cxrflow/reports/mimic_sections.yaml",
         raw=raw_tables,
     output:
@@ -186,6 +207,8 @@ rule cohort_quarantine:
         "results/benchmarks/{cohort}/cohort_quarantine.tsv"
     conda:
         "../envs/data.yaml"
+    params:
+        hides_ids=lambda wildcards: is_credentialed(config["cohorts"][wildcards.cohort]),
     message:
         "Collecting what was refused of {wildcards.cohort}"
     script:

@@ -11,7 +11,7 @@ from snakemake.exceptions import WorkflowError
 LIBRARY = Path(workflow.basedir).parent / "scripts"
 sys.path.insert(0, str(LIBRARY))
 
-from cxrflow.cohort.layouts import LAYOUTS, raw_files, require_raw_files
+from cxrflow.cohort.layouts import LAYOUTS, is_credentialed, raw_files, require_raw_files
 from cxrflow.config import parse_config, plain_config, systems_of
 from cxrflow.cohort.long_tail import PARTS, label_file
 from cxrflow.cohort.simulation.grain import chest_name
@@ -32,6 +32,12 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 config.clear()
 config.update(validated)
+
+
+# What holds credentialed data is for its maker alone: also logs, benchmarks and the report, which Snakemake itself writes.
+CREDENTIALED = [name for name in config["run"]["cohorts"] if is_credentialed(config["cohorts"][name])]
+if CREDENTIALED:
+    os.umask(0o077)
 
 
 wildcard_constraints:
@@ -137,8 +143,7 @@ def shows_exemplars(place):
     cohort, _, room = place.partition("/")
     about = config["cohorts"][cohort]
     choice = config[FORGETTING[room]["system"]]["exemplars"]["browser"]
-    is_open = about["simulate"] is not None or not LAYOUTS[about["format"]].credentialed
-    return choice == "always" or (choice == "open" and is_open)
+    return choice == "always" or (choice == "open" and not is_credentialed(about))
 
 
 def forgetting_of(key):
@@ -282,6 +287,12 @@ def raw_source(wildcards):
         "nih": {"long_tail": f"{root}/labels"},
     }
     return {"root": root, "tables": root, **own[cohort["format"]]}
+
+
+def data_use(wildcards):
+    """The acknowledgement without which nothing of a credentialed cohort is read."""
+    credentialed = is_credentialed(config["cohorts"][wildcards.cohort])
+    return "results/{cohort}/cohort/data_use.json" if credentialed else []
 
 
 def image_root(wildcards):

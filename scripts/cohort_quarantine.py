@@ -1,12 +1,14 @@
 """Collect the refused rows of all rules of a cohort.
 
-Needs: their quarantine tables. Leaves: one table to read.
+Needs: their quarantine tables. Leaves: one table to read (of credentialed data without ids).
 """
 
-import pandas as pd
+from pathlib import Path
 
+from cxrflow.cohort.quarantine import collected
 from cxrflow.files import write_table
 from cxrflow.logs import script_run
 
 with script_run(snakemake):
-    write_table(snakemake.output.table, pd.concat([pd.read_csv(part, dtype=str) for part in snakemake.input.parts]))
+    parts = [Path(part) for part in snakemake.input.parts]
+    write_table(snakemake.output.table, collected(parts, snakemake.params.hides_ids))

@@ -3,7 +3,7 @@
 import difflib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
@@ -41,6 +41,9 @@ class Config(Settings):
     """What this call makes."""
     cohorts: dict[str, CohortSettings]
     """The data sets, by the name that their results folder gets."""
+    acknowledge_dua: list[str] = Field(default=[])
+    """Cohorts of credentialed data whose data use agreement you have signed and keep to. Without its name here nothing
+    of such a cohort is read."""
     reports: ReportsSettings = ReportsSettings()
     """From report text to findings and graphs."""
     neural: NeuralSettings = NeuralSettings()
@@ -80,10 +83,15 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _per_cohort_keys_name_cohorts(self) -> "Config":
-        for key, named in (("published", self.prunecxr.published), ("surveys", self.prunecxr.surveys)):
+        keys: dict[str, Collection[str]] = {
+            "acknowledge_dua": self.acknowledge_dua,
+            "prunecxr.published": self.prunecxr.published,
+            "prunecxr.surveys": self.prunecxr.surveys,
+        }
+        for key, named in keys.items():
             unknown = sorted(set(named) - set(self.cohorts))
             if unknown:
-                raise ValueError(f"prunecxr.{key} names {unknown}; known cohorts: {sorted(self.cohorts)}")
+                raise ValueError(f"{key} names {unknown}; known cohorts: {sorted(self.cohorts)}")
         return self
 
     @model_validator(mode="after")

@@ -1,10 +1,12 @@
 """The only writer of the house: temporary name beside the target, fsync, replace."""
 
+import errno
 import gzip
 import hashlib
 import io
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +17,8 @@ from cxrflow.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
 
 @contextmanager
@@ -93,10 +97,25 @@ def confined(root: Path, relative: str) -> Path:
     inside = Path(os.path.normpath(relative))
     if inside.is_absolute() or ".." in inside.parts or "\0" in relative:
         raise UserError(
-            f"The path {relative!r} leads out of {root}.",
-            "Paths in a data set's tables are relative to its root and never contain '..'.",
+            f"A path in the data leads out of {root}.",  # the path itself may hold ids
+            "look for '..', a leading '/' or a NUL: paths in a data set are relative to its root.",
         )
     return root / inside
+
+
+def is_file(path: Path) -> bool:
+    """Return whether there is a plain file; raise UserError, which does not name it, where nobody can tell.
+
+    Names that no file system allows are of no file; so are folders, and pipes that would never end.
+    """
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            return False
+        raise UserError(
+            f"A file can't be looked at: {error.strerror}.", "mend the disk or the permissions and run again."
+        ) from None
 
 
 def _umask() -> int:

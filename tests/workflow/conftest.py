@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+OFFLINE = Path(__file__).parent / "offline"
 PARTS = ("config.yaml", "workflow", "rules", "scripts", "envs", "tests/config")
 
 
@@ -22,7 +23,7 @@ class Copy:
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run Snakemake in the root of the copy."""
         command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-        environment = {**os.environ, "PYTHONHASHSEED": self.hash_seed}
+        environment = {**os.environ, "PYTHONHASHSEED": self.hash_seed, **offline(self.root)}
         return subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, check=False)
 
     def tiny(self, *arguments: str, layers: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
@@ -35,6 +36,11 @@ class Copy:
         assert done.returncode == 0, done.stderr
         rows = [line.split() for line in (done.stdout + done.stderr).splitlines()]
         return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit() and row[0] != "total"}
+
+
+def offline(root: Path) -> dict[str, str]:
+    """Return the environment in which no process reaches the network, and each notes below `root` that it tried."""
+    return {"PYTHONPATH": str(OFFLINE), "CXRFLOW_OFFLINE": str(root / "offline")}
 
 
 def copy_of(root: Path, target: Path, hash_seed: str = "0") -> Copy:

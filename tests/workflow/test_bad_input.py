@@ -74,9 +74,18 @@ def configure(fresh, name: str, **cohort) -> str:
     """Write a configuration that reads data/`name` and makes its tables, images and graphs alone."""
     place = f"data/{name}"
     described = {"root": place, "reports": f"{place}/reports", "image_sizes": [32], **cohort}
-    config = {"run": {"cohorts": [name], "systems": []}, "cohorts": {name: described}}
+    run = {"cohorts": [name], "systems": []}
+    config = {"run": run, "cohorts": {name: described}, "acknowledge_dua": [name]}
     (fresh.root / f"{name}.yaml").write_text(yaml.safe_dump(config))
     return f"{name}.yaml"
+
+
+def row_of(folder: Path, shown) -> pd.Series:
+    """Return the row of a rule's own quarantine at which the shown one, which names no patient, points."""
+    own = pd.read_csv(folder / shown.file, dtype=str)
+    found = own.iloc[int(shown.row.removeprefix("line ")) - 2]
+    assert (found["rule"], found["reason"]) == (shown.rule, shown.reason)
+    return found
 
 
 def run(fresh, config: str, *targets: str):
@@ -106,7 +115,8 @@ def test_every_damaged_input_is_a_row_of_the_quarantine_table(fresh):
 
     done = run(fresh, configure(fresh, "damaged", reading={"maximum_quarantined": 0.5}))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
-    refused = pd.read_csv(fresh.root / "results/quarantine/damaged.csv", dtype=str)
+    shown = pd.read_csv(fresh.root / "results/quarantine/damaged.csv", dtype=str)
+    refused = pd.DataFrame([row_of(fresh.root / "results/damaged", place) for place in shown.itertuples()])
     reasons = {row.row: row.reason for row in refused.itertuples()}
     expected = {
         "image-00": "cut off",
@@ -161,6 +171,18 @@ def test_a_patient_in_two_splits_stops_the_run_with_a_hint(fresh):
     assert "1 values of patient_id are in more than one split" in log
     assert "Hint:" in log
     assert not (fresh.root / "results/shared/cohort/disjoint.json").exists()
+
+
+def test_credentialed_data_wait_for_the_acknowledgement_of_their_agreement(fresh):
+    write_tree(fresh.root / "data/unsigned", tables())
+    config = configure(fresh, "unsigned")
+    done = run(fresh, config, "results/unsigned/cohort/manifest.parquet", "--config", "acknowledge_dua=[]")
+    assert done.returncode != 0
+    log = (fresh.root / "results/logs/unsigned/cohort_acknowledge.log").read_text()
+    assert "unsigned (mimic-cxr-jpg) is credentialed data" in log
+    assert "Hint: if you have signed it and keep to it, say so: `acknowledge_dua: [unsigned]`" in log
+    assert "Traceback" not in log
+    assert not (fresh.root / "results/logs/unsigned/cohort_manifest.log").exists()
 
 
 def test_a_folder_without_the_tables_is_told_before_anything_runs(fresh):

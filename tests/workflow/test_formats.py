@@ -32,10 +32,11 @@ def done(fresh):
         for image in [path for path in root.rglob("*") if path.suffix in (".png", ".jpg")]:
             Image.fromarray(random.integers(0, 255, (40, 40), dtype=np.uint8)).save(image)
         cohorts[layout] = {"format": layout, "root": f"data/{layout}", "image_sizes": [24], **settings}
-    config = {"run": {"cohorts": list(cohorts), "systems": []}, "cohorts": cohorts}
+    run = {"cohorts": list(cohorts), "systems": []}
+    config = {"run": run, "cohorts": cohorts, "acknowledge_dua": ["chexpert", "chexpert-plus"]}
     (fresh.root / "formats.yaml").write_text(yaml.safe_dump(config))
-    run = fresh.snakemake("--quiet", "rules", "--configfile", "formats.yaml")
-    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-6000:]
+    ended = fresh.snakemake("--quiet", "rules", "--configfile", "formats.yaml")
+    assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-6000:]
     return fresh.root / "results"
 
 

@@ -32,6 +32,7 @@ def done(fresh):
     config = {
         "run": {"cohorts": ["annotated"], "systems": []},
         "cohorts": {"annotated": cohort},
+        "acknowledge_dua": ["annotated"],
         "reports": {"extract": {"extractor": "radgraph-json"}, "radgraph_test": "data/annotated/test.json"},
     }
     (fresh.root / "annotated.yaml").write_text(yaml.safe_dump(config))

@@ -2,10 +2,14 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
 import yaml
+from tests.workflow.conftest import offline
 
 pytestmark = pytest.mark.workflow
 
@@ -56,6 +60,25 @@ def test_values_lie_inside_their_intervals_and_simulated_images_are_named(finish
         assert csv["simulated"].all()
         known = csv.dropna(subset=["value", "low", "high"])
         assert (known["low"] <= known["high"]).all()
+
+
+def test_no_rule_opens_a_connection(finished):
+    guarded = (finished.root / "offline.processes").read_text().split()
+    benchmarks = {file.name.split(".")[0] for file in (finished.root / "results/benchmarks").rglob("*.tsv")}
+    assert len(guarded) > len(benchmarks) > 30, "the guard was not there"
+    tried = finished.root / "offline.tried"
+    assert not tried.exists() or tried.read_text() == ""
+
+
+@pytest.mark.parametrize(
+    "attempt", ["socket.create_connection(('192.0.2.1', 9), 1)", "socket.getaddrinfo('example.org', 80)"]
+)
+def test_a_process_that_opens_a_connection_is_stopped_and_noted(tmp_path, attempt):
+    environment = {**os.environ, **offline(tmp_path)}
+    code = f"import socket; {attempt}"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert "no network at run time" in done.stderr
+    assert (tmp_path / "offline.tried").read_text()
 
 
 def test_no_patient_is_in_two_splits(finished):

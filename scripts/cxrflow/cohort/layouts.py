@@ -31,7 +31,7 @@ class Layout:
     reports: Literal["apart", "inside", "none"]
     """Reports are named in the configuration (`reports`), are part of the folder, or do not exist."""
     credentialed: bool
-    """Whether it is given to registered users only, who may not pass its pictures of patients on."""
+    """Whether it is given to registered users only, who have signed an agreement not to pass it on."""
     replaced: tuple[tuple[str, ...], ...] = ()
     """Files with its own labels and official split: not needed where long-tailed label files replace these."""
     long_tail: LongTail | None = None
@@ -51,6 +51,11 @@ LAYOUTS: dict[str, Layout] = {
 }
 SIMULATED: tuple[Format, ...] = ("mimic-cxr-jpg", "nih")
 """Formats in which a cohort can be simulated."""
+
+
+def is_credentialed(cohort: Mapping[str, Any]) -> bool:
+    """Return whether a cohort (as configured) holds credentialed data."""
+    return cohort["simulate"] is None and LAYOUTS[cohort["format"]].credentialed
 
 
 def label_table(name: str) -> str:

@@ -67,7 +67,7 @@ def parse_report(content: bytes, name: str) -> OpenIReport:
     """Parse one XML file; `name` is told in errors."""
     root = _safe_xml(content, name)
     number = root.find("uId")
-    match = re.fullmatch(r"CXR(\d+)", "" if number is None else number.get("id", ""))
+    match = re.fullmatch(r"CXR([0-9]{1,9})", "" if number is None else number.get("id", ""))
     if match is None:
         raise UserError(f"Expected <uId id='CXR...'> in {name}, found none.", HINT_ARCHIVE)
     texts: dict[str, list[str]] = {}
@@ -111,5 +111,5 @@ def _safe_xml(content: bytes, name: str) -> ElementTree.Element:
     try:
         guard.Parse(content, True)
         return ElementTree.fromstring(content)
-    except (expat.ExpatError, ElementTree.ParseError) as error:
+    except (expat.ExpatError, ElementTree.ParseError, LookupError, ValueError) as error:  # the last two: encodings
         raise UserError(f"{name} is not well-formed XML: {error}", HINT_ARCHIVE) from error

@@ -1,6 +1,7 @@
 """Every input row that was refused, with the file, the row and the reason: nothing is dropped silently."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,23 @@ from cxrflow.files import write_table
 logger = logging.getLogger(__name__)
 
 COLUMNS = ["file", "row", "rule", "reason"]
+
+
+def collected(parts: Sequence[Path], hides_ids: bool) -> pd.DataFrame:
+    """Return the refused rows of all rules, one after the other.
+
+    With `hides_ids` (credentialed data) a row names the place in its rule's own table, in place of the patient's file
+    and id: that table is for its maker alone, this one can be shown.
+    """
+    tables = [(part, pd.read_csv(part, dtype=str)) for part in parts]
+    if hides_ids:
+        tables = [(part, _without_ids(part, table)) for part, table in tables]
+    return pd.concat([table for _, table in tables], ignore_index=True)
+
+
+def _without_ids(part: Path, table: pd.DataFrame) -> pd.DataFrame:
+    lines = [f"line {number}" for number in range(2, len(table) + 2)]
+    return table.assign(file="/".join(part.parts[-2:]), row=lines)
 
 
 @dataclass

@@ -19,14 +19,13 @@ import pandas as pd
 from cxrflow.cohort.decoding import decode
 from cxrflow.cohort.quarantine import Quarantine
 from cxrflow.cohort.shards import Partial, Plan, Shard, Source, stamp
-from cxrflow.cohort.unreadable import UnreadableImageError
+from cxrflow.cohort.unreadable import MISSING, UnreadableImageError
 from cxrflow.errors import UserError
 from cxrflow.files import confined, write_table, write_text
 
 logger = logging.getLogger(__name__)
 
 SHARD_IMAGES, SHARD_BYTES = 1024, 1 << 26
-MISSING = "the image file is missing"
 
 
 def build_store(

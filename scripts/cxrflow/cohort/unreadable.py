@@ -6,5 +6,8 @@ MAXIMUM_PIXELS = 64_000_000
 TOO_LARGE = f"the image has more than {MAXIMUM_PIXELS:,} pixels"
 
 
+MISSING = "the image file is missing"
+
+
 class UnreadableImageError(Exception):
     """The file is not an image that can be used; the message is the reason, without ids or paths."""

@@ -6,6 +6,7 @@ import pandas as pd
 
 from cxrflow.cohort.adapters.long_tail_labels import with_long_tail_labels
 from cxrflow.cohort.adapters.raw import (
+    LONGEST_SIDE,
     RawCohort,
     ReportReader,
     SectionedReport,
@@ -31,10 +32,10 @@ NAMES = {"dicom_id": "image_id", "subject_id": "patient_id"}
 
 def read_jpg(source: Source, settings: ReadingSettings, refused: Quarantine) -> RawCohort:
     """Read MIMIC-CXR-JPG: paths follow from the ids."""
-    metadata = _metadata(source)
+    metadata, rows = _metadata(source, refused)
     subject, study = "p" + metadata["subject_id"], "s" + metadata["study_id"]
     path = "files/" + subject.str[:3] + "/" + subject + "/" + study + "/" + metadata["dicom_id"] + ".jpg"
-    return _cohort(metadata.assign(path=path), METADATA_TABLE, source, settings, refused)
+    return _cohort(metadata.assign(path=path), rows, source, settings, refused)
 
 
 def read_dicom(source: Source, settings: ReadingSettings, refused: Quarantine) -> RawCohort:
@@ -44,7 +45,8 @@ def read_dicom(source: Source, settings: ReadingSettings, refused: Quarantine) -
         records, records["dicom_id"].duplicated(keep=False), "dicom_id", DICOM_LIST, "the image's id is not unique",
         refused,
     )  # fmt: skip
-    metadata = _metadata(source).merge(records, on="dicom_id", how="left")
+    metadata, rows = _metadata(source, refused)
+    metadata = metadata.merge(records, on="dicom_id", how="left")
     metadata = refuse(
         metadata,
         metadata["path"].isna(),
@@ -53,31 +55,40 @@ def read_dicom(source: Source, settings: ReadingSettings, refused: Quarantine) -
         "the list of records lacks the image",
         refused,
     )
-    return _cohort(metadata, METADATA_TABLE, source, settings, refused)
+    return _cohort(metadata, rows, source, settings, refused)
 
 
-def _metadata(source: Source) -> pd.DataFrame:
-    return read_table(source.tables / METADATA_TABLE, [*IDS, "ViewPosition", "Rows", "Columns"])
+def _metadata(source: Source, refused: Quarantine) -> tuple[pd.DataFrame, int]:
+    """Return the rows that name an image, its patient, study and size, and the number of all rows."""
+    table = read_table(source.tables / METADATA_TABLE, [*IDS, "ViewPosition", "Rows", "Columns"])
+    rows = len(table)
+    table["line"] = [f"line {number}" for number in range(2, rows + 2)]
+    table = refuse(table, table[IDS].isna().any(axis="columns"), "line", METADATA_TABLE, "the row lacks an id", refused)
+    sizes = table[["Rows", "Columns"]].apply(pd.to_numeric, errors="coerce").astype(float)
+    sound = sizes.ge(1) & sizes.le(LONGEST_SIDE) & sizes.mod(1).eq(0)
+    reason = f"the size in pixels is no whole number from 1 to {LONGEST_SIDE:,}"
+    table = table.assign(Rows=sizes["Rows"], Columns=sizes["Columns"])
+    return refuse(table, ~sound.all(axis="columns"), "dicom_id", METADATA_TABLE, reason, refused), rows
 
 
 def _cohort(
-    metadata: pd.DataFrame, table: str, source: Source, settings: ReadingSettings, refused: Quarantine
+    metadata: pd.DataFrame, rows: int, source: Source, settings: ReadingSettings, refused: Quarantine
 ) -> RawCohort:
     images = metadata.rename(columns=NAMES).assign(
         view=metadata["ViewPosition"].where(metadata["ViewPosition"].isin(VIEWS), "UNKNOWN"),
-        height=pd.to_numeric(metadata["Rows"]),
-        width=pd.to_numeric(metadata["Columns"]),
+        height=metadata["Rows"],
+        width=metadata["Columns"],
         sex=None,  # neither sex nor age is in MIMIC-CXR: they are in MIMIC-IV
         age=float("nan"),
-        boxes=box_column(metadata["dicom_id"], read_boxes(source.boxes)),
+        boxes=box_column(metadata["dicom_id"], read_boxes(source.boxes, refused)),
     )
     labels: tuple[str, ...] = CHEXPERT_LABELS
     if source.long_tail is None:
         images = _with_own_labels(images, source, settings, refused)
     else:
         labels = tuple(MIMIC_CLASSES)
-        images = with_long_tail_labels(images, "mimic-cxr-lt", source.long_tail, table, refused)
-    return RawCohort(images, labels, table, len(metadata), _reports(source, settings))
+        images = with_long_tail_labels(images, "mimic-cxr-lt", source.long_tail, METADATA_TABLE, refused)
+    return RawCohort(images, labels, METADATA_TABLE, rows, _reports(source, settings))
 
 
 def _with_own_labels(
@@ -112,8 +123,8 @@ def _reports(source: Source, settings: ReadingSettings) -> ReportReader | None:
                 file = f"p{patient[:2]}/p{patient}/s{study}.txt"
                 try:
                     yield _sectioned(study, patient, file, text_of(file), settings.legacy_sections)
-                except UnreadableReportError:
-                    yield SectionedReport(study, patient, file, None, "the report can't be read from its archive")
+                except UnreadableReportError as error:
+                    yield SectionedReport(study, patient, file, None, str(error))
 
     return read
 
@@ -125,6 +136,8 @@ def _sectioned(study: str, patient: str, file: str, content: bytes | None, legac
         text = content.decode()
     except UnicodeDecodeError:
         return SectionedReport(study, patient, file, None, "the report is not UTF-8")
+    if "\0" in text:
+        return SectionedReport(study, patient, file, None, "the report holds NUL characters")
     sections = mimic_sections(study, text, legacy)
     if sections is None:
         return SectionedReport(study, patient, file, None, "the public section parser leaves this study out")

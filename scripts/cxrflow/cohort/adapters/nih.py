@@ -8,7 +8,16 @@ from pathlib import Path
 import pandas as pd
 
 from cxrflow.cohort.adapters.long_tail_labels import with_long_tail_labels
-from cxrflow.cohort.adapters.raw import Box, RawCohort, Source, box_column, boxes_by_image, read_table, refuse
+from cxrflow.cohort.adapters.raw import (
+    Box,
+    RawCohort,
+    Source,
+    box_column,
+    boxes_by_image,
+    read_table,
+    refuse,
+    with_sides,
+)
 from cxrflow.cohort.layouts import NIH_BOXES, NIH_TABLES, NIH_TEST_LISTS, NIH_TRAIN_LISTS, present
 from cxrflow.cohort.long_tail import NIH_CLASSES
 from cxrflow.cohort.quarantine import Quarantine
@@ -139,17 +148,18 @@ def _listed(path: Path) -> set[str]:
 def read_box_list(path: Path, known: set[str], labels: tuple[str, ...], refused: Quarantine) -> dict[str, list[Box]]:
     """Return the boxes of each image in pixels of the published 1024 x 1024 PNG; none where there is no such table.
 
-    Boxes without four numbers or with a label that is not in `labels` are refused; those of images that are not in
-    `known` go with their image. Labels are written with spaces or with underscores, and Infiltration as Infiltrate.
+    Boxes without four numbers, without an area or with a label that is not in `labels` are refused; those of images
+    that are not in `known` go with their image. Labels are written with spaces or with underscores, and Infiltration as
+    Infiltrate.
     """
     if not path.exists():
         return {}
     table = read_table(path, list(_BOX_COLUMNS), index_col=False).rename(columns=_BOX_COLUMNS)
     spelling = {label.replace(" ", "_"): label for label in labels}
     table["label"] = table["label"].replace(_BOX_LABELS).replace(spelling)
-    numbers = table[list("xywh")].apply(pd.to_numeric, errors="coerce")
-    bad = numbers.isna().any(axis="columns") | ~table["label"].isin(labels)
-    table = refuse(table, bad, "image_id", path.name, "a box has an unknown label or a side that is no number", refused)
+    table, bad = with_sides(table)
+    reason = "a box has an unknown label, a side that is no number, or no area"
+    table = refuse(table, bad | ~table["label"].isin(labels), "image_id", path.name, reason, refused)
     return boxes_by_image(table[table["image_id"].isin(known)])
 
 

@@ -9,11 +9,12 @@ import pandas as pd
 from cxrflow.cohort.adapters.raw import RawCohort, ReportReader, SectionedReport, Source, read_table, refuse
 from cxrflow.cohort.labels import CHEXPERT_LABELS
 from cxrflow.cohort.layouts import OPENI_CSV_TABLES, OPENI_REPORTS, present
-from cxrflow.cohort.openi import OpenIReport, parse_report, read_openi
+from cxrflow.cohort.openi import MAX_MEMBER_BYTES, OpenIReport, parse_report, read_openi
 from cxrflow.cohort.openi_index import index_labels
 from cxrflow.cohort.quarantine import Quarantine
 from cxrflow.cohort.settings import ReadingSettings
 from cxrflow.errors import UserError
+from cxrflow.files import is_file
 from cxrflow.reports.sections import clean_text
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ def read_csv(source: Source, settings: ReadingSettings, refused: Quarantine) -> 
 def _report_table(path: Path, refused: Quarantine) -> pd.DataFrame:
     # Empty cells stay empty strings, and a section that reads 'None' stays that word.
     reports = read_table(path, ["uid", "MeSH", *_SECTIONS], keep_default_na=False)
+    reports = refuse(reports, reports["uid"] == "", "uid", path.name, "the row has no uid", refused)
     return refuse(reports, reports["uid"].duplicated(keep=False), "uid", path.name, "the uid is not unique", refused)
 
 
@@ -78,7 +80,7 @@ def _from_folder(folder: Path, refused: Quarantine) -> list[OpenIReport]:
     repeated: set[str] = set()
     for path in sorted(folder.glob("*.xml")):
         try:
-            report = parse_report(path.read_bytes(), path.name)
+            report = parse_report(_small(path), path.name)
         except UserError as error:
             refused.add(path.name, "", str(error).splitlines()[0])
             continue
@@ -91,6 +93,12 @@ def _from_folder(folder: Path, refused: Quarantine) -> list[OpenIReport]:
     if not reports:
         raise UserError(f"{folder} holds no report (*.xml) that can be read.", "unpack NLMCXR_reports.tgz again.")
     return [report for _, report in sorted(reports.values(), key=lambda pair: int(pair[1].uid))]
+
+
+def _small(path: Path) -> bytes:
+    if not is_file(path) or path.stat().st_size > MAX_MEMBER_BYTES:
+        raise UserError(f"{path.name} is no plain file of at most {MAX_MEMBER_BYTES:,} bytes.", "reports are small.")
+    return path.read_bytes()
 
 
 def _label_row(index: tuple[str, ...]) -> list[float]:

@@ -1,5 +1,7 @@
 """What every adapter hands over, and the few ways to read a raw table and to refuse its rows."""
 
+import gzip
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,11 @@ import pandas as pd
 from cxrflow.cohort.quarantine import Quarantine
 from cxrflow.cohort.tables import LABEL_VALUES
 from cxrflow.errors import UserError
+
+LONGEST_SIDE = 1_000_000  # pixels, far above any radiograph
+SMALL_BYTES, MAXIMUM_RATIO = 100_000_000, 100
+_EDITED = "is this the original, unedited file?"
+_AGAIN = "download it again and compare its checksum."
 
 
 @dataclass(frozen=True)
@@ -63,23 +70,48 @@ class RawCohort:
 
 
 def read_table(path: Path, columns: list[str], **options: Any) -> pd.DataFrame:
-    """Read a csv as strings; raise UserError where it or one of `columns` is absent, or it can't be read."""
+    """Read a csv as strings.
+
+    Raises UserError where it can't be read, or one of `columns` is absent or there twice, or its rows are longer than
+    its header (pandas would take their first cells for an index).
+    """
     try:
+        _require_bounded(path)
         table = pd.read_csv(path, dtype=str, **options)
     except FileNotFoundError:
         raise UserError(
             f"The table {path} is missing.", "name the folder that holds the data set's tables under its own names."
         ) from None
-    except (EOFError, OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise UserError(
-            f"The table {path} can't be read: {error}.", "download it again and compare its checksum."
-        ) from None
+    except (
+        EOFError,
+        OSError,
+        UnicodeDecodeError,
+        zlib.error,
+        pd.errors.ParserError,
+        pd.errors.EmptyDataError,
+    ) as error:
+        raise UserError(f"The table {path} can't be read: {error}.", _AGAIN) from None
     absent = [column for column in columns if column not in table]
-    if absent:
-        raise UserError(
-            f"The table {path} lacks {absent}; its header is {list(table)}.", "is this the original, unedited file?"
-        )
+    twice = [column for column in columns if f"{column}.1" in table]  # as pandas renames the second one
+    if absent or twice:
+        problem = f"lacks {absent}; its header is {list(table)}" if absent else f"names {twice} twice"
+        raise UserError(f"The table {path} {problem}.", _EDITED)
+    if not isinstance(table.index, pd.RangeIndex):
+        raise UserError(f"The rows of the table {path} have more cells than the header.", _EDITED)
     return table
+
+
+def _require_bounded(path: Path) -> None:
+    """Raise UserError where a gzip holds more than 100 MB and more than 100 times what it weighs; tables have 10."""
+    if path.suffix != ".gz":
+        return
+    limit = max(SMALL_BYTES, MAXIMUM_RATIO * path.stat().st_size)
+    with gzip.open(path) as stream:
+        read = 0
+        while chunk := stream.read(1 << 20):
+            read += len(chunk)
+            if read > limit:
+                raise UserError(f"The table {path} inflates to more than {limit:,} bytes.", _AGAIN)
 
 
 def refuse(table: pd.DataFrame, bad: pd.Series, key: str, file: str, reason: str, refused: Quarantine) -> pd.DataFrame:
@@ -98,18 +130,27 @@ def with_label_values(
     return refuse(table.assign(**values), ~known, key, file, "a label is not 1, 0, -1 or empty", refused)
 
 
-def read_boxes(path: Path | None) -> dict[str, list[Box]]:
+def read_boxes(path: Path | None, refused: Quarantine) -> dict[str, list[Box]]:
     """Return the boxes of each image from a table in MS-CXR's columns (pixels of the original image)."""
     if path is None:
         return {}
     table = read_table(path, ["dicom_id", "category_name", "x", "y", "w", "h"])
-    return boxes_by_image(table.rename(columns={"dicom_id": "image_id", "category_name": "label"}))
+    table = table.rename(columns={"dicom_id": "image_id", "category_name": "label"})
+    table, bad = with_sides(table)
+    reason = "a box has a side that is no number, or no area"
+    return boxes_by_image(refuse(table, bad, "image_id", path.name, reason, refused))
+
+
+def with_sides(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
+    """Return the table with x, y, w and h as numbers, and which of its boxes have none, or no area."""
+    numbers = table[list("xywh")].apply(pd.to_numeric, errors="coerce").astype(float)
+    sound = numbers.abs().le(LONGEST_SIDE).all(axis="columns") & numbers[["w", "h"]].gt(0).all(axis="columns")
+    return table.assign(**{side: numbers[side] for side in "xywh"}), ~sound
 
 
 def boxes_by_image(table: pd.DataFrame) -> dict[str, list[Box]]:
     """Group boxes (columns image_id, label, x, y, w, h) by image; repeated ones count once."""
-    numbers = {side: pd.to_numeric(table[side], errors="coerce") for side in "xywh"}
-    table = table.assign(**numbers).dropna(subset=list("xywh")).drop_duplicates(["image_id", "label", *"xywh"])
+    table = table.drop_duplicates(["image_id", "label", *"xywh"])
     boxes: dict[str, list[Box]] = {}
     for image, label, *sides in table[["image_id", "label", *"xywh"]].itertuples(index=False):
         boxes.setdefault(image, []).append({"label": label, **dict(zip("xywh", sides, strict=True))})

@@ -10,13 +10,13 @@ import pandas as pd
 
 from cxrflow.cohort.adapters import chexpert, chexpert_plus, mimic, nih, openi
 from cxrflow.cohort.adapters.raw import RawCohort, SectionedReport, Source, refuse, with_scaled_boxes
-from cxrflow.cohort.decoding import dimensions
+from cxrflow.cohort.decoding import EMPTY, dimensions
 from cxrflow.cohort.quarantine import Quarantine
 from cxrflow.cohort.settings import ReadingSettings
 from cxrflow.cohort.tables import REPORTS
-from cxrflow.cohort.unreadable import UnreadableImageError
+from cxrflow.cohort.unreadable import MISSING, UnreadableImageError
 from cxrflow.errors import UserError
-from cxrflow.files import confined
+from cxrflow.files import confined, is_file
 from cxrflow.reports.sections import report_text
 
 logger = logging.getLogger(__name__)
@@ -87,12 +87,12 @@ def _inspected(images: pd.DataFrame, root: Path, table: str, refused: Quarantine
 
     def look(path: str) -> tuple[str, int, int]:
         file = confined(root, path)
+        if not is_file(file):
+            return MISSING, 0, 0
         try:
             if not file.stat().st_size:
-                return "the image file is empty", 0, 0
+                return EMPTY, 0, 0
             return ("", 0, 0) if known else ("", *dimensions(file))
-        except FileNotFoundError:
-            return "the image file is missing", 0, 0
         except UnreadableImageError as error:
             return str(error), 0, 0
 

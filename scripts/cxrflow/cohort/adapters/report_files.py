@@ -8,16 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cxrflow.errors import UserError
-from cxrflow.files import confined
+from cxrflow.files import confined, is_file
 
 MAXIMUM_BYTES = 1_000_000
 """Far above any report; a larger member of an archive is broken or hostile."""
+TOO_LARGE = f"has more than {MAXIMUM_BYTES:,} bytes"
 HINT_ZIP = "download the archive of the reports again and compare its checksum."
 _MEMBER = re.compile(r"(?:^|/)(p\d{2}/p\d+/s\d+\.txt)$")
 
 
 class UnreadableReportError(Exception):
-    """One member of an archive is damaged or encrypted; the others may be whole."""
+    """One report is too large, damaged or encrypted; the others may be whole. The message is the reason."""
 
 
 ReadText = Callable[[str], bytes | None]
@@ -27,7 +28,7 @@ ReadText = Callable[[str], bytes | None]
 def open_reports(place: Path) -> Iterator[ReadText]:
     """Yield a function: path like 'p10/p10000032/s50414267.txt' -> the file's bytes, None where there is none.
 
-    The function raises UnreadableReportError for a damaged member.
+    The function raises UnreadableReportError for a damaged or too large one.
 
     `place` is a folder with `files/` in it, that folder itself, or a zip of either, whatever its prefix. Raises
     UserError where it is neither, a member of the archive leads outside, or the archive is broken.
@@ -48,10 +49,12 @@ def open_reports(place: Path) -> Iterator[ReadText]:
 
 def _from_folder(folder: Path) -> ReadText:
     def read(path: str) -> bytes | None:
-        try:
-            return confined(folder, path).read_bytes()
-        except FileNotFoundError:
+        file = confined(folder, path)
+        if not is_file(file):
             return None
+        if file.stat().st_size > MAXIMUM_BYTES:
+            raise UnreadableReportError(f"the report {TOO_LARGE}")
+        return file.read_bytes()
 
     return read
 
@@ -64,8 +67,8 @@ def _from_zip(archive: zipfile.ZipFile, place: Path) -> ReadText:
         if found is None:
             continue
         if found[1] in members or info.file_size > MAXIMUM_BYTES:
-            problem = "is there twice" if found[1] in members else f"has more than {MAXIMUM_BYTES} bytes"
-            raise UserError(f"The member {info.filename} of {place} {problem}.", HINT_ZIP)
+            problem = "is there twice" if found[1] in members else TOO_LARGE
+            raise UserError(f"A report in {place} {problem}.", HINT_ZIP)  # its name is an id
         members[found[1]] = info
 
     def read(path: str) -> bytes | None:
@@ -75,6 +78,6 @@ def _from_zip(archive: zipfile.ZipFile, place: Path) -> ReadText:
         try:
             return archive.read(info)
         except (zipfile.BadZipFile, zlib.error, RuntimeError) as error:
-            raise UnreadableReportError from error
+            raise UnreadableReportError("the report can't be read from its archive") from error
 
     return read
