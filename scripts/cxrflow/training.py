@@ -27,7 +27,7 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState, PartialState
 from torch import Tensor, nn
 
-from cxrflow.files import atomic_path, sha256
+from cxrflow.files import atomic_path, forget_leftovers, sha256
 from cxrflow.settings import Precision
 
 logger = logging.getLogger(__name__)
@@ -71,8 +71,9 @@ class Resume:
     fingerprint: str
 
     def discard(self) -> None:
-        """Forget the state, once the outputs made from it are in place."""
+        """Forget the state, once the outputs made from it are in place, and what kills left of it."""
         self.file.unlink(missing_ok=True)
+        forget_leftovers(self.file)
 
 
 @dataclass
@@ -268,8 +269,8 @@ def _save(resume: Resume | None, model: nn.Module, optimiser: torch.optim.Optimi
         "best": progress.best,
         "best_epoch": progress.best_epoch,
     }
-    with atomic_path(resume.file) as temporary:
-        torch.save(state, temporary)
+    with atomic_path(resume.file) as temporary, temporary.open("wb") as stream:
+        torch.save(state, stream)  # given a path, it would not say that the disk is full
 
 
 def _load(resume: Resume | None, model: nn.Module, optimiser: torch.optim.Optimizer) -> Progress | None:
