@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.cohort.policies import UncertainPolicy
-from cxrflow.cohort.shards import stamp
 from cxrflow.errors import UserError
 from cxrflow.files import write_table
 from cxrflow.losses import known_cross_entropy
@@ -111,7 +110,7 @@ def _fingerprint(
         "arithmetic": arithmetic(settings.precision),
         "seed": seed,
         "threads": threads,
-        "features": [stamp(file) for file in features],
+        "features": [(status.st_size, status.st_mtime_ns) for status in map(Path.stat, features)],
     }
     return fingerprint(facts, [*cohort.tables(), inputs.graphs, *inputs.images.values(), *code])
 
