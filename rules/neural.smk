@@ -277,6 +277,7 @@ rule neural_train_gnn:
     params:
         settings=lookup(dpath="neural/gnn", within=config),
         uncertain=lookup(dpath="neural/data/uncertain", within=config),
+        states=lambda wildcards: f"results/{wildcards.cohort}/neural/predictions/resume/seed_{wildcards.seed}",
     message:
         "Training the graph classifiers of {wildcards.cohort}, seed {wildcards.seed}"
     script:

@@ -22,7 +22,7 @@ def by_codec(files: list[str]) -> dict[str, dict[str, Path]]:
 
 
 with script_run(snakemake):
-    read = snakemake.input
+    read, params = snakemake.input, snakemake.params
     train_gnn(
         CohortFiles.of(read),
         GraphFiles(
@@ -32,8 +32,10 @@ with script_run(snakemake):
             by_codec(read.get("codecs", [])),
         ),
         Path(snakemake.output.predictions),
-        GnnSettings.model_validate(snakemake.params.settings),
-        snakemake.params.uncertain,
+        GnnSettings.model_validate(params.settings),
+        params.uncertain,
         int(snakemake.wildcards.seed),
         snakemake.threads,
+        Path(params.states),
+        list(read.code),
     )

@@ -20,7 +20,9 @@ from cxrflow.settings import Settings, System
 READS_REPORTS = {"neural"}
 """Systems that can't run on a data set without reports."""
 COHORT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-RESERVED = ("anatomy", "benchmarks", "config.yaml", "extraction", "forgetting", "logs", "quarantine")
+RESERVED = (
+    "anatomy", "benchmarks", "config.yaml", "extraction", "forgetting", "logs", "provenance", "quarantine",
+)  # fmt: skip
 """What else lies in results/."""
 
 

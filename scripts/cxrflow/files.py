@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from cxrflow.errors import UserError
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
@@ -40,6 +42,31 @@ def atomic_path(target: Path | str) -> Iterator[Path]:
         _sync(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_array(target: Path | str, dtype: Any, shape: tuple[int, ...]) -> Iterator["np.ndarray"]:
+    """Yield an array in a .npy file, to be filled through memory; the file appears whole when the block ends.
+
+    Its space is taken at once: writing through memory to a disk that is full would end the process without a word.
+    """
+    from numpy.lib.format import open_memmap
+
+    with atomic_path(target) as temporary:
+        array = open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
+        with open(temporary, "r+b") as stream:
+            os.posix_fallocate(stream.fileno(), 0, temporary.stat().st_size)
+        yield array
+        array.flush()
+
+
+def forget_leftovers(target: Path | str) -> None:
+    """Remove the temporary files of `target` that killed processes left behind."""
+    target = Path(target)
+    ours = re.compile(rf"\.{re.escape(target.name)}\.[a-z0-9_]{{8}}{re.escape(target.suffix)}")
+    if target.parent.is_dir():
+        for file in [file for file in target.parent.iterdir() if ours.fullmatch(file.name)]:
+            file.unlink(missing_ok=True)
 
 
 def write_bytes(target: Path | str, content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""One way to run a script: its log file, a private umask, and user errors told without a stack trace."""
+"""One way to run a script: its log file, a private umask, its record, and user errors told without a stack trace."""
 
 import logging
 import os
@@ -8,32 +8,40 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from cxrflow.errors import UserError
+from cxrflow import provenance
+from cxrflow.errors import UserError, disk_error
 
 logger = logging.getLogger(__name__)
 
 
 @contextmanager
 def script_run(snakemake: Any) -> Iterator[None]:
-    """Log to the rule's log file and stderr while the block runs.
+    """Log to the rule's log file and stderr while the block runs, and record what it made.
 
-    A UserError ends the job with its message alone; anything else is logged with its traceback and raised. Of several
-    processes that run one script, the first keeps the log.
+    A UserError, or trouble with the disk, ends the job with its message alone; anything else is logged with its
+    traceback and raised. Of several processes that run one script, the first keeps log and record.
     """
     os.umask(0o077)
-    _configure(snakemake.log[0])
     try:
+        _configure(snakemake.log[0])
+        provenance.begin(snakemake)
         yield
+        provenance.record(snakemake)
     except UserError as error:
         logger.error("%s", error)
         sys.exit(1)
-    except Exception:
-        logger.exception("The script of rule %s failed.", snakemake.rule)
-        raise
+    except Exception as error:
+        trouble = disk_error(error, provenance.results_of(snakemake))
+        if trouble is None:
+            logger.exception("The script of rule %s failed.", snakemake.rule)
+            raise
+        logger.error("%s", trouble)
+        sys.exit(1)
 
 
 def _configure(log_file: str) -> None:
-    first = os.environ.get("RANK", "0") == "0"  # PyTorch's launcher numbers its processes
+    logging.raiseExceptions = False  # a log that can't be written (a full disk) must not bury the reason under its own
+    first = provenance.is_first_process()
     handlers: list[logging.Handler] = [logging.StreamHandler()]
     if first:
         handlers.append(logging.FileHandler(log_file, mode="w"))

@@ -30,7 +30,7 @@ from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
-from cxrflow.files import atomic_path, sha256
+from cxrflow.files import atomic_path, forget_leftovers, sha256
 from cxrflow.settings import Precision
 
 logger = logging.getLogger(__name__)
@@ -74,8 +74,9 @@ class Resume:
     fingerprint: str
 
     def discard(self) -> None:
-        """Forget the state, once the outputs made from it are in place."""
+        """Forget the state, once the outputs made from it are in place, and what kills left of it."""
         self.file.unlink(missing_ok=True)
+        forget_leftovers(self.file)
 
 
 @dataclass
@@ -307,8 +308,8 @@ def _save(resume: Resume | None, model: nn.Module, optimiser: torch.optim.Optimi
         "best": progress.best,
         "best_epoch": progress.best_epoch,
     }
-    with atomic_path(resume.file) as temporary:
-        torch.save(state, temporary)
+    with atomic_path(resume.file) as temporary, temporary.open("wb") as stream:
+        torch.save(state, stream)  # given a path, it would not say that the disk is full
 
 
 def _load(resume: Resume | None, model: nn.Module, optimiser: torch.optim.Optimizer) -> Progress | None:

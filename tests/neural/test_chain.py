@@ -106,7 +106,8 @@ def run_chain(made_up, folder: Path) -> Path:  # type: ignore[no-untyped-def]
     rank_patches(AttentionFiles(*every), ranking, folder / "kept.csv", "last", SETTINGS.pruning, SETTINGS.texts)
     report_graphs = {text: files.graphs for text, files in text_files(folder).items()}
     build_graphs(ranking, report_graphs, graphs, SETTINGS.graphs, SETTINGS.pruning)
-    train_gnn(made_up.files, graph_files(folder), folder / "seed_0.parquet", SETTINGS.gnn, "zero", seed=0, threads=1)
+    more = {"seed": 0, "threads": 1, "states": folder / "states", "code": []}
+    train_gnn(made_up.files, graph_files(folder), folder / "seed_0.parquet", SETTINGS.gnn, "zero", **more)
     findings = {"generated": folder / "generated_findings.parquet", "reference": made_up.findings}
     compared = [
         ReportFiles(folder / f"{writer}.parquet", folder / f"{writer}.jsonl", file) for writer, file in findings.items()
@@ -230,7 +231,7 @@ def test_features_of_another_run_are_refused(chain: Path, made_up, tmp_path: Pat
         images={split: inputs.images[other] for split, other in swapped.items()},
     )
     with pytest.raises(UserError, match="different images"):
-        train_gnn(made_up.files, inputs, tmp_path / "p.parquet", SETTINGS.gnn, "zero", seed=0, threads=1)
+        train_gnn(made_up.files, inputs, tmp_path / "p.parquet", SETTINGS.gnn, "zero", 0, 1, tmp_path / "states", [])
 
 
 def test_the_gallery_shows_each_finding(chain: Path, made_up, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

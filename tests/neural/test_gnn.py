@@ -10,9 +10,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 from torch_geometric.nn import GCNConv, global_mean_pool
 
 from cxrflow.errors import UserError
+from cxrflow.losses import known_cross_entropy
 from cxrflow.neural import graph_batches
 from cxrflow.neural.gnn import GraphClassifier, GraphConvolution, normalised, standardised
 from cxrflow.neural.gnn_training import Cohort, GraphFiles, predict, train_gnn, train_variant
@@ -249,6 +251,9 @@ class Samples:
     def samples(self, labels: list[str], uncertain: str) -> pd.DataFrame:
         return self.table[["image_id", *labels]]
 
+    def tables(self) -> list[Path]:
+        return []
+
 
 @pytest.fixture
 def cohort(tmp_path: Path) -> tuple[Samples, GraphFiles]:
@@ -278,7 +283,7 @@ def test_predictions_have_every_variant_and_known_label_once_and_come_out_the_sa
     cohort: tuple[Samples, GraphFiles], tmp_path: Path
 ) -> None:
     for name in ("first", "again"):
-        train_gnn(*cohort, tmp_path / f"{name}.parquet", QUICK, "ignore", 0, 1)
+        train_gnn(*cohort, tmp_path / f"{name}.parquet", QUICK, "ignore", 0, 1, tmp_path / "states", [])
     assert (tmp_path / "first.parquet").read_bytes() == (tmp_path / "again.parquet").read_bytes()
     table = pd.read_parquet(tmp_path / "first.parquet")
     key = ["target", "input", "selector", "text", "kept_percent", "labels"]
@@ -298,8 +303,37 @@ def test_predictions_have_every_variant_and_known_label_once_and_come_out_the_sa
     assert (moved["y"] != moved["y_true"]).any()
 
 
+def test_an_interrupted_job_goes_on_where_it_was_and_ends_the_same(
+    cohort: tuple[Samples, GraphFiles],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def run(name: str) -> bytes:
+        train_gnn(*cohort, tmp_path / name, QUICK, "ignore", 0, 1, tmp_path / "states", [])
+        return (tmp_path / name).read_bytes()
+
+    expected, calls = run("whole.parquet"), iter(range(1000))
+
+    def dying(*given: Tensor) -> Tensor:
+        if next(calls) == 66:  # 3 epochs of 3 batches and a validation each: the sixth variant is in its second epoch
+            raise KeyboardInterrupt
+        return known_cross_entropy(*given)
+
+    monkeypatch.setattr("cxrflow.neural.gnn_training.known_cross_entropy", dying)
+    with pytest.raises(KeyboardInterrupt):
+        run("cut.parquet")
+    kept = sorted(file.name for file in (tmp_path / "states").iterdir())
+    monkeypatch.undo()
+    with caplog.at_level("INFO"):
+        assert run("cut.parquet") == expected
+    assert len(kept) == 6
+    assert caplog.text.count("Going on after epoch") == len(kept)
+    assert not (tmp_path / "states").exists()
+
+
 def test_features_of_another_run_are_refused(cohort: tuple[Samples, GraphFiles], tmp_path: Path) -> None:
     np.save(tmp_path / "jpeg_2_test.npy", np.zeros((11, 144, 5), np.float16))
     with pytest.raises(UserError, match=r"jpeg_2_test\.npy holds features"):
-        train_gnn(*cohort, tmp_path / "out.parquet", QUICK, "ignore", 0, 1)
+        train_gnn(*cohort, tmp_path / "out.parquet", QUICK, "ignore", 0, 1, tmp_path / "states", [])
     assert not (tmp_path / "out.parquet").exists()

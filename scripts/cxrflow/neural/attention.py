@@ -1,8 +1,7 @@
 """Exports patch features and the attention that reports pay to each patch: the encoder once, the decoder per text."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from cxrflow.cohort.cohort_files import CohortFiles
-from cxrflow.files import atomic_path, write_table
+from cxrflow.files import atomic_array, atomic_path, write_table
 from cxrflow.neural.alignment import read_entity_characters
 from cxrflow.neural.dataset import split_samples
 from cxrflow.neural.settings import PATCHES, AttentionSettings, DataSettings, VlmSettings
@@ -84,7 +83,7 @@ def export_attention(
     shape = (len(samples), model.layers, PATCHES)
     scores = {name: np.empty(shape, dtype=np.float32) for name in guides}
     norms = np.empty((len(samples), PATCHES), dtype=np.float32)
-    with _feature_file(outputs.features, (len(samples), PATCHES, model.encoder.width)) as features:
+    with atomic_array(outputs.features, np.float16, (len(samples), PATCHES, model.encoder.width)) as features:
         for part, images in image_batches(cohort.store(), samples, attention.batch_size):
             patches = encode_images(model, images)
             features[part], norms[part] = patches.half().cpu().numpy(), patches.float().norm(dim=2).cpu().numpy()
@@ -96,14 +95,6 @@ def export_attention(
         np.savez(stream, **scores)
     write_table(outputs.images, samples[["image_id", "patient_id", "study_id", "split"]])
     logger.info("%s: attention of %d radiographs to %s texts", split, len(samples), ", ".join(guides))
-
-
-@contextmanager
-def _feature_file(target: Path, shape: tuple[int, ...]) -> Iterator[NDArray[np.float16]]:
-    with atomic_path(target) as temporary:
-        features = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
-        yield features
-        features.flush()
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from torch import nn
 from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.cohort.store import ImageStore
 from cxrflow.errors import UserError
-from cxrflow.files import atomic_path
+from cxrflow.files import atomic_array, atomic_path
 from cxrflow.networks import SmallResNet
 from cxrflow.neural.codecs import Pixels, codec_parts, coded
 from cxrflow.neural.encoders import TimmEncoder, build_encoder
@@ -104,12 +104,10 @@ def _write_features(
 ) -> NDArray[np.int64]:
     """Write features (N, 144, d) batch by batch; return the bytes of all images (N,)."""
     sizes, start = np.zeros(shape[0], dtype=np.int64), 0
-    with atomic_path(output) as temporary:
-        features = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
+    with atomic_array(output, np.float16, shape) as features:
         for images, lengths in batches:
             stop = start + len(images)
             patches = encoder(read_images(images, np.arange(len(images))).to(this_device()))
             features[start:stop], sizes[start:stop] = patches.half().cpu().numpy(), lengths
             start = stop
-        features.flush()
     return sizes

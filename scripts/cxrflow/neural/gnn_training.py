@@ -1,6 +1,7 @@
 """Trains the graph classifier for one seed: every share of patches, input, selector and text in one job."""
 
 import logging
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -22,7 +23,7 @@ from cxrflow.neural.graph_batches import ShuffledGraphs, SplitGraphs, StoredBatc
 from cxrflow.neural.graphs import Graphs
 from cxrflow.neural.settings import GnnSettings
 from cxrflow.neural.variants import Variant, permuted, variants
-from cxrflow.training import Batch, Plan, arithmetic, fit, prepare_torch, this_device
+from cxrflow.training import Batch, Plan, Resume, arithmetic, fingerprint, fit, prepare_torch, this_device
 
 logger = logging.getLogger(__name__)
 
@@ -66,11 +67,13 @@ def train_gnn(
     uncertain: UncertainPolicy,
     seed: int,
     threads: int,
+    states: Path,
+    code: list[str],
 ) -> None:
     """Train every variant on the train split and write the test split's probabilities.
 
     The epoch with the lowest validation loss is kept; the test split is read once, after that. (The original reports
-    the best epoch's validation AUC.)
+    the best epoch's validation AUC.) The folder `states` holds how far each variant has come, until all are done.
     """
     prepare_torch(threads, seed)
     graphs, targets = Graphs.load(inputs.graphs), list(settings.targets)
@@ -78,18 +81,47 @@ def train_gnn(
     precision = torch.bfloat16 if arithmetic(settings.precision) == "bf16" else torch.float32
     splits = {split: replace(_split(graphs, samples, inputs, split, targets), precision=precision) for split in SPLITS}
     read = Cohort(splits, {name: _decoded(name, files, splits) for name, files in inputs.codecs.items()})
-    tables = []
-    for variant in variants(graphs, settings.inputs, list(inputs.codecs), settings.permuted_control):
+    tables, run = [], _fingerprint(cohort, inputs, settings, uncertain, seed, threads, code)
+    for number, variant in enumerate(variants(graphs, settings.inputs, list(inputs.codecs), settings.permuted_control)):
         started, seen = time.monotonic(), read.seen_by(variant, seed)
-        model, loss = train_variant(seen["train"], seen["validate"], variant, settings, seed)
+        resume = Resume(states / f"{number}.pt", run)
+        model, loss = train_variant(seen["train"], seen["validate"], variant, settings, seed, resume)
         probabilities = predict(model, in_order(seen["test"], variant, READ_AT_ONCE))
         tables.append(_table(seen["test"], variant, probabilities, targets, seed))
         logger.info("%s: validation loss %.4f (%.1f s)", variant, loss, time.monotonic() - started)
     write_table(output, pd.concat(tables, ignore_index=True))
+    shutil.rmtree(states)
+
+
+def _fingerprint(
+    cohort: CohortFiles,
+    inputs: GraphFiles,
+    settings: GnnSettings,
+    uncertain: UncertainPolicy,
+    seed: int,
+    threads: int,
+    code: list[str],
+) -> str:
+    """Return what a saved state must agree in; size and time stand for the features, which are too large to read."""
+    features = [*inputs.features.values(), *(file for files in inputs.codecs.values() for file in files.values())]
+    facts = {
+        "gnn": settings.model_dump(mode="json", exclude={"seeds"}),
+        "uncertain": uncertain,
+        "arithmetic": arithmetic(settings.precision),
+        "seed": seed,
+        "threads": threads,
+        "features": [(status.st_size, status.st_mtime_ns) for status in map(Path.stat, features)],
+    }
+    return fingerprint(facts, [*cohort.tables(), inputs.graphs, *inputs.images.values(), *code])
 
 
 def train_variant(
-    train: SplitGraphs, validate: SplitGraphs, variant: Variant, settings: GnnSettings, seed: int
+    train: SplitGraphs,
+    validate: SplitGraphs,
+    variant: Variant,
+    settings: GnnSettings,
+    seed: int,
+    resume: Resume | None = None,
 ) -> tuple[GraphClassifier, float]:
     """Return the classifier of one variant and its lowest validation loss."""
     torch.manual_seed(seed)
@@ -105,7 +137,8 @@ def train_variant(
 
     optimiser = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
     plan = Plan(settings.epochs, seed, settings.precision, verbose=False)
-    progress = fit(model, optimiser, ShuffledGraphs.of(train, variant, settings.batch_size, seed), step, measure, plan)
+    batches = ShuffledGraphs.of(train, variant, settings.batch_size, seed)
+    progress = fit(model, optimiser, batches, step, measure, plan, resume)
     return model, progress.history[progress.best_epoch]["validation_loss"]
 
 
