@@ -137,6 +137,6 @@ def test_snakemakes_own_records_name_no_patient(done):
 
 
 def test_only_their_maker_can_read_the_results(done):
-    made = [path for path in (done / "planted", done / "logs/planted", done / "benchmarks/planted")]
+    made = [done / "planted", done / "logs/planted", done / "benchmarks/planted"]
     files = [file for folder in made for file in [folder, *folder.rglob("*")]] + [done / "report.html"]
     assert {str(file) for file in files if stat.S_IMODE(file.stat().st_mode) & 0o077} == set()
