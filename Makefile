@@ -28,6 +28,7 @@ demo: $(READY)  ## the main job on the embedded cohorts: raw files to figures
 
 report: demo  ## one HTML page with all figures and tables
 	$(BIN)/snakemake --report results/report.html
+	PYTHONPATH=scripts $(BIN)/python -m cxrflow.report.page results/report.html
 	@echo "Open results/report.html"
 
 show: $(READY)  ## one report with its findings and graph: make show COHORT=demo-mimic STUDY=50000000

@@ -3,11 +3,13 @@
 import os
 import re
 import sys
+import time
 from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+STARTED = time.time()
 LIBRARY = Path(workflow.basedir).parent / "scripts"
 sys.path.insert(0, str(LIBRARY))
 

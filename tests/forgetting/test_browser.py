@@ -66,9 +66,9 @@ const press = (key) => document.activeElement.dispatchEvent(new KeyboardEvent("k
 </script>"""
 
 
-def opened(path: Path, address: str = "") -> str:
-    """Return what the page at an address consists of, once its script has run in a real browser."""
-    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000", "--dump-dom"]
+def opened(path: Path, address: str = "", wait: int = 5000) -> str:
+    """Return what the page at an address consists of, once its script has run for `wait` ms in a real browser."""
+    options = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--virtual-time-budget={wait}", "--dump-dom"]
     command = [str(BROWSER), *options, f"--user-data-dir={path.parent / 'profile'}", f"{path.as_uri()}{address}"]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 

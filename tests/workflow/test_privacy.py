@@ -23,24 +23,24 @@ CONFIG = {
     "run": {"cohorts": ["planted"]},
     "acknowledge_dua": ["planted"],
     "neural": {
-        "data": {"image_size": 48},
+        "data": {"image_size": 96},
         "vlm": {
             "epochs": 1,
-            "encoder": {"widths": [8, 8, 8]},
+            "encoder": {"name": "resnet_small", "widths": [16, 16, 16]},
             "decoder": {"width": 16, "layers": 1, "heads": 2, "vocabulary": 200, "max_text_length": 16},
         },
         "codecs": {"jpeg_qualities": [10], "sides": [16]},
         "texts": {"settings": ["reference", "generated"]},
-        "gnn": {"hidden": 8, "epochs": 1, "seeds": [0, 1]},
-        "evaluation": {"resamples": 20},
-        "forgetting": {"resamples": 20, "permutations": 20},
+        "gnn": {"hidden": 16, "epochs": 1, "seeds": [0, 1]},
+        "evaluation": {"resamples": 100},
+        "forgetting": {"resamples": 100, "permutations": 100},
     },
     "prunecxr": {
         "data": {"image_size": 48},
-        "network": {"widths": [8, 8]},
+        "network": {"widths": [16, 16]},
         "training": {"epochs": 1, "seeds": [0, 1]},
         "sweep": {"sparsities": [0, 0.9], "methods": ["l1"], "chunks": 1},
-        "forgetting": {"resamples": 20, "permutations": 20},
+        "forgetting": {"resamples": 100, "permutations": 100},
     },
 }
 
@@ -125,8 +125,8 @@ def test_the_search_finds_what_is_there(done):
 
 def test_what_was_refused_is_told_without_names(done):
     table = pd.read_csv(done / "quarantine/planted.csv")
-    assert len(table) == 3
-    assert set(table["file"]) == {"cohort/quarantine_manifest.csv", "cohort/quarantine_images_48.csv"}
+    assert set(table["reason"]) >= {"no known split", "the report is missing"}
+    assert set(table["file"]) >= {"cohort/quarantine_manifest.csv", "cohort/quarantine_images_48.csv"}
     assert table["row"].str.fullmatch(r"line \d+").all()
 
 

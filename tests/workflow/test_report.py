@@ -1,0 +1,85 @@
+"""The report of a whole run, opened in a real browser."""
+
+import json
+import re
+import subprocess
+import sys
+from html import unescape
+
+import pytest
+from tests.forgetting.test_browser import BROWSER, opened
+
+pytestmark = pytest.mark.workflow
+
+# Notes what goes wrong from the first line on; then looks at every result as a click on its eye would.
+WATCH = """<script>
+const wrong = [];
+window.addEventListener("error", (event) => wrong.push(`${event.message || event.target.tagName}`), true);
+console.error = (...told) => wrong.push(told.join(" "));
+</script>"""
+LOOK = """<script>
+(async () => {
+  const later = (time) => new Promise((resolve) => setTimeout(resolve, time));
+  await later(500);
+  const opening = document.querySelector("#app").textContent;
+  const seen = {};
+  for (const [path, entry] of Object.entries(results)) {
+    const kind = entry.mime_type.startsWith("image/") ? "img" : "html";
+    app.setView({ content: kind, contentPath: entry.data_uri, resultPath: path });
+    await later(150);
+    const shown = document.querySelector(kind === "img" ? "#app img[src^='data:image/png']" : "#app iframe");
+    seen[path] = kind === "html" ? shown !== null
+      : shown !== null && shown.naturalWidth > 100 && shown.getBoundingClientRect().right <= innerWidth;
+  }
+  document.body.replaceChildren();
+  document.querySelectorAll("script").forEach((script) => script.remove());
+  document.title = JSON.stringify({ wrong, opening, seen });
+})();
+</script>"""
+
+
+@pytest.fixture(scope="module")
+def page(finished):
+    """Return the report as `make report` writes it."""
+    path = finished.root / "results/report.html"
+    done = finished.tiny("--report", "results/report.html")
+    assert done.returncode == 0, done.stderr[-3000:]
+    subprocess.run(
+        [sys.executable, "-m", "cxrflow.report.page", str(path)],
+        env={"PYTHONPATH": str(finished.root / "scripts")},
+        check=True,
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def seen(page):
+    if BROWSER is None:
+        pytest.skip("no browser here: none of chromium, chromium-browser, google-chrome")
+    content = page.read_text().replace("<head>", f"<head>{WATCH}", 1)
+    end = content.rindex("</body>")
+    watched = page.with_name("watched.html")
+    watched.write_text(content[:end] + LOOK + content[end:])
+    title = re.search("<title>(.*?)</title>", opened(watched, wait=60_000), re.DOTALL)[1]
+    return json.loads(unescape(title))
+
+
+def test_every_figure_loads_within_the_window_and_every_table_opens(seen):
+    assert len(seen["seen"]) > 30
+    assert [path for path, whole in seen["seen"].items() if not whole] == []
+
+
+def test_the_browser_reports_no_error(seen):
+    assert seen["wrong"] == []
+
+
+def test_the_opening_page_tells_what_ran_on_what_how_long_and_how(seen):
+    for told in ("tiny-nih", "mimic-cxr-jpg", "simulated", "jobs of", "neural_train_vlm", "resamples: 100", "prunecxr"):
+        assert told in seen["opening"]
+
+
+def test_every_result_has_a_caption_and_a_label(page):
+    entries = json.loads(re.search(r'<script id="results">\s*var results = (.*);$', page.read_text(), re.MULTILINE)[1])
+    bare = [path for path, entry in entries.items() if not entry["caption"] or not (entry["labels"] or {}).get("shows")]
+    assert bare == []
+    assert {entry["mime_type"] for entry in entries.values()} <= {"image/png", "text/html"}
