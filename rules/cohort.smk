@@ -1,6 +1,6 @@
 # From raw files to canonical tables and an image store. Needs: a raw tree (or the settings of a simulated one).
-# Leaves under results/{cohort}/cohort/: data_use.json (credentialed data), manifest, reports, split, disjoint.json, image stores, duplicates, Table 1,
-# label co-occurrence, contact sheet.
+# Leaves under results/{cohort}/cohort/: data_use.json (credentialed data), manifest, reports, split, disjoint.json, image
+# stores, duplicates, Table 1, label co-occurrence, contact sheet; under results/anatomy/ the chests of simulated cohorts.
 
 
 rule write_config:

@@ -168,7 +168,7 @@ def rod(
     exact = points / spacing + centre - start
     nearest = np.rint(exact).astype(int)
     drawn = np.zeros(shape, dtype=np.float32)
-    rows, columns = (int(np.ceil(reach / spacing[axis])) for axis in (1, 2))
+    rows, columns = (int((float(np.max(radius)) + canvas.grain / 2) / spacing[axis] + 0.5) for axis in (1, 2))
     for row in range(-rows, rows + 1):
         for column in range(-columns, columns + 1):
             place = nearest + np.array([0, row, column])

@@ -4,10 +4,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cxrflow.cohort.simulation.anatomy import Anatomy, Floats
+from cxrflow.cohort.simulation.anatomy import LOBES, Anatomy, Bytes, Floats
 
 SIDES = ("left", "right")
 HILUM_HEIGHT = 0.45  # of the lung's height, from the apex
+SITE_STEP = 3.0  # mm
+INSIDE = 200  # share of an element, of 255, that lies in a lobe where the element counts as inside it
+
+
+@dataclass(frozen=True)
+class Sites:
+    """Elements inside one lung, SITE_STEP apart in the image plane: the places where a finding can be.
+
+    `places` (n, 3) are millimetres along slabs, rows, columns; `lobes` (5 as in LOBES, n) shares of the element, 0 to
+    255; `thickness` (n) the lung's extent along depth there; `inward` (n) millimetres inside its lateral wall.
+    """
+
+    places: Floats
+    lobes: Bytes
+    thickness: Floats
+    inward: Floats
 
 
 @dataclass(frozen=True)
@@ -29,6 +45,7 @@ class Lung:
     back: float
     wall: Floats
     hilum: tuple[float, float, float]
+    sites: Sites
 
 
 @dataclass(frozen=True)
@@ -68,6 +85,18 @@ def _lung(anatomy: Anatomy, side: str) -> Lung:
     medial = (across[inside[slab, row]] * outward).min() * outward
     hilum = (float(depth[slab]), height, float(medial) + outward * 12)
     thickness = share.sum(axis=0) * np.float32(anatomy.spacing[0])
-    return Lung(
-        share, thickness, outward, float(rows[0]), float(rows[-1]), float(slabs[-1]), float(slabs[0]), wall, hilum
-    )
+    ends = (float(rows[0]), float(rows[-1]), float(slabs[-1]), float(slabs[0]))
+    return Lung(share, thickness, outward, *ends, wall, hilum, _sites(anatomy, side, wall, thickness))
+
+
+def _sites(anatomy: Anatomy, side: str, wall: Floats, thickness: Floats) -> Sites:
+    """List the sites of a lung by slab, row and column."""
+    steps = [1, *(max(round(SITE_STEP / length), 1) for length in anatomy.spacing[1:])]
+    coarse = anatomy.lobes[:, :, :: steps[1], :: steps[2]]
+    members = [index for index, name in enumerate(LOBES) if name.startswith(side)]
+    found = np.nonzero(coarse[members].sum(axis=0, dtype=np.uint16) > INSIDE)
+    slab, row, column = (index * step for index, step in zip(found, steps, strict=True))
+    depth, down, across = anatomy.axes()
+    places = np.stack([depth[slab], down[row], across[column]], axis=1)
+    inward = (wall[slab, row] - places[:, 2]) * (1 if side == "left" else -1)
+    return Sites(places, coarse[(slice(None), *found)], thickness[row, column], inward)

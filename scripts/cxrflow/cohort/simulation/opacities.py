@@ -4,6 +4,7 @@ import numpy as np
 
 from cxrflow.cohort.simulation.anatomy import LOBES, Floats
 from cxrflow.cohort.simulation.canvas import Canvas, Point, chord, curve, ramp, smooth_noise, wire
+from cxrflow.cohort.simulation.landmarks import INSIDE
 from cxrflow.cohort.simulation.projection import Part
 
 # Band of the lung's height (0 apex, 1 base) that the index's words for a place stand for.
@@ -36,25 +37,17 @@ def lobes_at(side: str, site: str | None) -> tuple[str, ...]:
 def place_in_lung(canvas: Canvas, rng: np.random.Generator, side: str, site: str | None, margin: float) -> Point:
     """Draw a place in the given part of a lung, if possible `margin` millimetres or more inside its lateral wall."""
     lung = canvas.lung(side)
-    depth, down, across = canvas.anatomy.axes()
-    lobes = lobes_at(side, site)
-    whole = (slice(None), slice(None), slice(None))
-    coarse = tuple(slice(None, None, step) for step in (1, 4, 4))
-    share = sum(canvas.anatomy.lobes[LOBES.index(name)][whole][coarse].astype(np.float32) for name in lobes)
+    sites = lung.sites
     low, high = (lung.apex + part * (lung.base - lung.apex) for part in _BANDS[site])
-    rows = down[::4]
-    deep = lung.thickness[::4, ::4] > SEEN_THROUGH * lung.thickness.max()
-    allowed = np.asarray(share) > 200
-    allowed &= deep[None]
-    allowed &= ((rows >= low) & (rows <= high))[None, :, None]
-    inner = (lung.wall[:, ::4, None] - across[None, None, ::4]) * lung.outward > margin
+    share = sites.lobes[[LOBES.index(name) for name in lobes_at(side, site)]].sum(axis=0, dtype=np.uint16)
+    there = (share > INSIDE) & (sites.thickness > SEEN_THROUGH * lung.thickness.max())
+    _, down, across = sites.places.T
+    allowed = there & (down >= low) & (down <= high) & (sites.inward > margin)
     if site == "hilum":
-        inner &= (np.abs(across[::4] - lung.hilum[2]) < 25)[None, None]
-    choices = np.argwhere(allowed & inner)
-    if len(choices) == 0:
-        choices = np.argwhere((np.asarray(share) > 200) & deep[None])
-    slab, row, column = choices[rng.integers(len(choices))]
-    return float(depth[slab]), float(rows[row]), float(across[::4][column])
+        allowed &= np.abs(across - lung.hilum[2]) < 25
+    choices = np.flatnonzero(allowed if allowed.any() else there)
+    place = sites.places[choices[rng.integers(len(choices))]].tolist()
+    return place[0], place[1], place[2]
 
 
 def airspace(
