@@ -18,7 +18,7 @@ from tests.workflow.conftest import copy_of
 
 pytestmark = pytest.mark.workflow
 
-SEEDS = range(4)  # more than there are GPUs
+SEEDS = range(3)  # more than there are GPUs
 TRAINED = [f"results/tiny-nih/prunecxr/training/seed_{seed}" for seed in SEEDS]
 TARGETS = [*(f"{stem}.safetensors" for stem in TRAINED), "results/tiny-nih/cohort/table1.csv"]
 SETTINGS = ("--configfile", "tests/config/tiny.yaml", "--config", f"prunecxr={{training: {{seeds: {list(SEEDS)}}}}}")
