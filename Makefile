@@ -10,7 +10,7 @@ SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 SOURCES := scripts tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report show dag test test-slurm slurm browser lint format schema benchmark lock clean
+.PHONY: help setup demo report show dag verify provenance test test-slurm test-faults slurm browser lint format schema benchmark lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -40,8 +40,17 @@ dag: $(READY)  ## the rule graph and the job graph as svg (needs graphviz)
 	$(BIN)/snakemake --rulegraph | dot -Tsvg > results/rulegraph.svg
 	$(BIN)/snakemake --dag | dot -Tsvg > results/dag.svg
 
+verify: $(READY)  ## compare all results with the checksums of the jobs that made them
+	@PYTHONPATH=scripts $(BIN)/python -m cxrflow.verification results
+
+provenance: $(READY)  ## what made a result: make provenance FILE=results/forgetting/side_by_side.png
+	@PYTHONPATH=scripts $(BIN)/python -m cxrflow.verification results $(FILE)
+
 test: lint browser slurm  ## lint, then all tests with a small end-to-end run
 	$(BIN)/pytest -n $(CORES) --dist loadfile
+
+test-faults: $(READY)  ## kill jobs and the whole run 30 times (SIGKILL); about 20 minutes of processor time
+	$(BIN)/pytest tests/faults --faults 30
 
 # The page of exemplars is tested in a real browser: one that is there, or Debian's where it may be installed.
 browser:

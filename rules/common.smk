@@ -42,6 +42,17 @@ if CREDENTIALED:
     os.umask(0o077)
 
 
+def require_writable(folder):
+    """Raise an error with a hint where nothing can be written into a folder (or into the one that will hold it)."""
+    place = folder if os.path.isdir(folder) else "."
+    if not os.access(place, os.W_OK | os.X_OK):
+        reason = "Read-only" if os.statvfs(place).f_flag & os.ST_RDONLY else "Permission denied"
+        raise WorkflowError(
+            f"{reason}: nothing can be written into {os.path.abspath(place)}.\n"
+            "Hint: mount it for writing or see who owns it, and run again: what is finished is kept."
+        )
+
+
 wildcard_constraints:
     cohort="|".join(map(re.escape, config["cohorts"])),
     anatomy=r"ct_\d+|phantom",

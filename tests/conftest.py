@@ -13,3 +13,8 @@ settings.load_profile("untimed")
 def root() -> Path:
     """Return the root of the repository."""
     return ROOT
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--faults", type=int, default=3, help="how often tests/faults kills a job or the whole run")
+    parser.addoption("--faults-seed", type=int, default=1, help="what the points in time are drawn from")

@@ -58,8 +58,13 @@ def from_pip(root, env):
     return dict(item.split("==") for item in (*listed, *added))
 
 
+def release(spec):
+    """Return the one release that a specification allows (with a build, conda reads it as exact); empty where any."""
+    return re.sub(r"^==|\.\*$", "", str(spec.version or ""))
+
+
 def pins(root, env):
-    conda = {spec.name.normalized: str(spec.version or "").removesuffix(".*") for spec in from_conda(root, env)}
+    conda = {spec.name.normalized: release(spec) for spec in from_conda(root, env)}
     return {CONDA_NAMES.get(name, name): version for name, version in (conda | from_pip(root, env)).items()}
 
 
@@ -79,7 +84,7 @@ def test_packages_come_from_conda_forge_and_no_channel_of_the_user_s(root, env):
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 def test_all_but_pip_is_pinned_to_one_release_of_the_python_that_the_project_requires(root, env):
-    unpinned = [spec for spec in from_conda(root, env) if not re.fullmatch(r"[\d.]+\.\*", str(spec.version))]
+    unpinned = [spec for spec in from_conda(root, env) if not re.fullmatch(r"[\d.]+", release(spec))]
     assert [spec.name.normalized for spec in unpinned] in ([], ["pip"])
     assert pins(root, env)["python"] == "3.11"
     assert bool(unpinned) == bool(from_pip(root, env)), "pip is there exactly where it is used"
