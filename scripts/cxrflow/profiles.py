@@ -1,4 +1,4 @@
-"""A cluster's names can't be guessed: a profile in which they were left open is an error before anything is submitted."""
+"""A cluster's names can't be guessed: a profile that leaves them open is an error before anything is submitted."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,7 +9,7 @@ LEFT_OPEN = "YOUR_"
 
 
 def require_filled_in(resources: Iterable[Mapping[str, Any] | None]) -> None:
-    """Raise UserError where a resource of a profile still is a placeholder: the default ones, and those of each rule."""
+    """Raise UserError where a resource of a profile, a default one or a rule's, still is a placeholder."""
     pairs = {(name, _text(value)) for one in resources for name, value in (one or {}).items()}
     found = sorted((name, value) for name, value in pairs if value.startswith(LEFT_OPEN))
     if found:
