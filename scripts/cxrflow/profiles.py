@@ -9,7 +9,7 @@ LEFT_OPEN = "YOUR_"
 
 
 def require_filled_in(resources: Iterable[Mapping[str, Any] | None]) -> None:
-    """Raise UserError where a resource of a profile, the default ones or a rule's, still is a placeholder."""
+    """Raise UserError where a resource of a profile, a default one or a rule's, still is a placeholder."""
     pairs = {(name, _text(value)) for one in resources for name, value in (one or {}).items()}
     found = sorted((name, value) for name, value in pairs if value.startswith(LEFT_OPEN))
     if found:
