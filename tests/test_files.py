@@ -1,11 +1,13 @@
 import os
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cxrflow.errors import UserError
-from cxrflow.files import atomic_path, confined, write_gzip, write_text
+from cxrflow.files import atomic_array, atomic_path, confined, write_gzip, write_text
 
 
 def test_a_failure_while_writing_keeps_the_old_content_and_leaves_no_other_file(tmp_path):
@@ -50,3 +52,12 @@ def test_a_folder_of_images_may_be_a_link_to_another_drive(tmp_path):
     (tmp_path / "root").mkdir()
     (tmp_path / "root/images").symlink_to(tmp_path / "drive")
     assert confined(tmp_path / "root", "images/1.png").read_text() == "image"
+
+
+def test_an_array_is_filled_through_memory_and_appears_whole(tmp_path: Path) -> None:
+    with atomic_array(tmp_path / "a.npy", np.float16, (3, 2)) as array:
+        array[:] = [[1, 2], [3, 4], [5, 6]]
+        assert not (tmp_path / "a.npy").exists()
+    found = np.load(tmp_path / "a.npy", allow_pickle=False)
+    assert found.dtype == np.float16
+    assert found.tolist() == [[1, 2], [3, 4], [5, 6]]
