@@ -2,6 +2,7 @@
 and a run whose controller was killed ends with the tables of a local one. Skipped where SLURM can't be started."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -76,29 +77,36 @@ def mended(cluster: Cluster, profile: Path, root: Path, tmp_path_factory: pytest
     folder = tmp_path_factory.mktemp("mended")
     (folder / "Snakefile").write_text((root / "tests/slurm/Snakefile").read_text())
     short = ("--set-resources", "takes_too_long:runtime=attempt")
-    jobs = folder / "is_cancelled.jobs"
     with snakemake(cluster, folder, profile, *short) as run:
-        wait_for(lambda: jobs.exists() and jobs.read_text().strip(), run, folder)
-        cluster.run("scancel", jobs.read_text().strip())
+        wait_for(lambda: submitted(folder, "is_cancelled"), run, folder)
+        (number,) = submitted(folder, "is_cancelled")
+        wait_for(lambda: number in cluster.run("squeue", "-h", "-tR", "-o%i").split(), run, folder)
+        cluster.run("scancel", number)
         finish(run, folder)
     return folder
 
 
 def attempts(cluster: Cluster, folder: Path, rule: str) -> list[dict[str, str]]:
     """Return what SLURM says of the attempts at a rule's job."""
-    numbers = (folder / f"{rule}.jobs").read_text().split()
     told = {job["JobId"]: job for job in cluster.finished_jobs()}
-    return [told[number] for number in numbers]
+    return [told[number] for number in submitted(folder, rule)]
+
+
+def submitted(folder: Path, rule: str) -> list[str]:
+    """Return the numbers of the jobs that Snakemake submitted for a rule, in order."""
+    return re.findall(rf"submitted with SLURM jobid (\d+) \(log: \S*/rule_{rule}/", (folder / "output.txt").read_text())
 
 
 @pytest.mark.parametrize(
     ("rule", "end"), [("stumbles", "FAILED"), ("takes_too_long", "TIMEOUT"), ("is_cancelled", "CANCELLED")]
 )
 def test_what_goes_wrong_is_tried_again_with_more(cluster: Cluster, mended: Path, rule: str, end: str) -> None:
-    first, second = attempts(cluster, mended, rule)
-    assert (first["JobState"], second["JobState"]) == (end, "COMPLETED")
-    assert memory(second) == 2 * memory(first)
-    assert int(second["TimeLimit"]) == 2 * int(first["TimeLimit"])
+    jobs = attempts(cluster, mended, rule)
+    assert len(jobs) > 1
+    assert (jobs[0]["JobState"], jobs[-1]["JobState"]) == (end, "COMPLETED")
+    for number, job in enumerate(jobs, start=1):
+        assert memory(job) == number * memory(jobs[0])
+        assert int(job["TimeLimit"]) == number * int(jobs[0]["TimeLimit"])
 
 
 def memory(job: dict[str, str]) -> float:
