@@ -88,13 +88,16 @@ def _chest(path: Path) -> tuple[Anatomy, Landmarks]:
 
 
 def _map(function: partial[int], tasks: list[list[Scene]], workers: int) -> Iterator[int]:
-    """Map over tasks in one thread per process: more would make results depend on the machine."""
+    """Map over tasks in one thread per process: more would make results depend on the machine.
+
+    There is one process more than `workers`: each image is synced, and while one waits for the disk another draws.
+    """
     if workers == 1:
         _single_thread()
         _CHESTS.clear()
         yield from map(function, tasks)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
+    with ProcessPoolExecutor(workers + 1, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
         yield from pool.map(function, tasks)
 
 
