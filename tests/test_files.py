@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxrflow.errors import UserError
-from cxrflow.files import atomic_path, confined, write_gzip, write_text
+from cxrflow.files import atomic_path, confined, is_file, write_gzip, write_text
 
 
 def test_a_failure_while_writing_keeps_the_old_content_and_leaves_no_other_file(tmp_path):
@@ -50,3 +50,17 @@ def test_a_folder_of_images_may_be_a_link_to_another_drive(tmp_path):
     (tmp_path / "root").mkdir()
     (tmp_path / "root/images").symlink_to(tmp_path / "drive")
     assert confined(tmp_path / "root", "images/1.png").read_text() == "image"
+
+
+def test_an_error_names_no_path_from_the_data_for_it_may_hold_ids(tmp_path):
+    with pytest.raises(UserError) as caught:
+        confined(tmp_path, "../p10/p10000032/s50414267.txt")
+    assert "10000032" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["absent", "folder", "file/below", "a" * 5000])
+def test_what_is_no_plain_file_is_told_from_one(tmp_path, name):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    assert is_file(tmp_path / "file")
+    assert not is_file(tmp_path / name)
