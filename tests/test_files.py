@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxrflow.errors import UserError
-from cxrflow.files import atomic_array, atomic_path, confined, write_gzip, write_text
+from cxrflow.files import atomic_array, atomic_path, confined, is_file, write_gzip, write_text
 
 
 def test_a_failure_while_writing_keeps_the_old_content_and_leaves_no_other_file(tmp_path):
@@ -61,3 +61,17 @@ def test_an_array_is_filled_through_memory_and_appears_whole(tmp_path: Path) -> 
     found = np.load(tmp_path / "a.npy", allow_pickle=False)
     assert found.dtype == np.float16
     assert found.tolist() == [[1, 2], [3, 4], [5, 6]]
+
+
+def test_an_error_names_no_path_from_the_data_for_it_may_hold_ids(tmp_path):
+    with pytest.raises(UserError) as caught:
+        confined(tmp_path, "../p10/p10000032/s50414267.txt")
+    assert "10000032" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["absent", "folder", "file/below", "a" * 5000])
+def test_what_is_no_plain_file_is_told_from_one(tmp_path, name):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    assert is_file(tmp_path / "file")
+    assert not is_file(tmp_path / name)

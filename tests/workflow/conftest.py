@@ -30,6 +30,15 @@ class Copy:
         """Run the small end-to-end configuration, with more files layered over it."""
         return self.snakemake(*arguments, "--configfile", "tests/config/tiny.yaml", *layers)
 
+    def report(self, *arguments: str) -> tuple[Path, str]:
+        """Make the report as `make report` does; return it, and what was printed meanwhile."""
+        path = self.root / "results/report.html"
+        done = self.snakemake("--report", "results/report.html", *arguments)
+        assert done.returncode == 0, done.stderr[-3000:]
+        command = [sys.executable, "-m", "cxrflow.report.page", str(path)]
+        subprocess.run(command, env={"PYTHONPATH": str(self.root / "scripts")}, check=True)
+        return path, done.stdout + done.stderr
+
     def planned(self, *layers: str) -> dict[str, int]:
         """Return how many jobs of each rule a dry run of the small configuration plans."""
         done = self.tiny("--dry-run", "--quiet", "rules", layers=layers)

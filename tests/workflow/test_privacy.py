@@ -5,7 +5,6 @@ import gzip
 import re
 import stat
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -67,17 +66,13 @@ def done(fresh):
     (fresh.root / "planted.yaml").write_text(yaml.safe_dump({**CONFIG, "cohorts": {"planted": cohort}}))
     ended = fresh.snakemake("--configfile", "planted.yaml")
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-6000:]
-    report = fresh.snakemake("--report", "results/report.html", "--configfile", "planted.yaml")
-    assert report.returncode == 0, report.stderr[-3000:]
-    (fresh.root / "results/logs/console.txt").write_text(ended.stdout + ended.stderr + report.stdout + report.stderr)
+    _, printed = fresh.report("--configfile", "planted.yaml")
+    (fresh.root / "results/logs/console.txt").write_text(ended.stdout + ended.stderr + printed)
     return fresh.root / "results"
 
 
-def planted() -> Iterator[str]:
-    """Everything that names a patient or is written of one: ids, and the words that only their reports hold."""
-    for number in range(STUDIES):
-        yield from (f"image-{number:02d}", f"{10000000 + number}", study(number))
-    yield from ("lighthouse keeper", "as seen on day")
+# What names a patient or is written of one: ids, and words that only the planted reports hold.
+SECRET = re.compile(r"image-[0-3]\d(?!\d)|(?<!\d)(?:100000|500000)[0-3]\d(?!\d)|lighthouse keeper|as seen on day")
 
 
 def legible(path: Path) -> str:
@@ -91,15 +86,21 @@ def legible(path: Path) -> str:
     content = path.read_bytes()
     if path.suffix == ".gz":
         content = gzip.decompress(content)
-    streams = [zlib.decompress(found) for found in re.findall(rb"(?s)stream\r?\n(x\x9c.*?)\r?\nendstream", content)]
+    if (
+        path.name == "report.html"
+    ):  # the libraries of the page, which stand in scripts without a name, hold round numbers
+        content = re.sub(rb"(?s)<script>.*?</script>", b"", content)
+    streams = [
+        zlib.decompressobj().decompress(found)
+        for found in re.findall(rb"(?s)stream\r?\n(x\x9c.*?)\r?\nendstream", content)
+    ]
     inside = [base64.b64decode(found) for found in re.findall(rb"base64,([A-Za-z0-9+/=]{16,})", content)]
     inside += [gzip.decompress(found) for found in inside if found.startswith(b"\x1f\x8b")]
     return b"\n".join([content, *streams, *inside]).decode("utf-8", "ignore")
 
 
 def told(path: Path) -> set[str]:
-    content = legible(path)
-    return {secret for secret in planted() if re.search(rf"(?<!\d){re.escape(secret)}(?!\d)", content)}
+    return set(SECRET.findall(legible(path)))
 
 
 def shared(results: Path) -> list[Path]:

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from html import unescape
 
 import pytest
@@ -27,7 +25,8 @@ LOOK = """<script>
     const kind = entry.mime_type.startsWith("image/") ? "img" : "html";
     app.setView({ content: kind, contentPath: entry.data_uri, resultPath: path });
     await later(150);
-    const shown = document.querySelector(kind === "img" ? "#app img[src^='data:image/png']" : "#app iframe");
+    const found = [...document.querySelectorAll(kind === "img" ? "#app img" : "#app iframe")];
+    const shown = found.find((element) => element.getAttribute("src") === entry.data_uri) ?? null;
     seen[path] = kind === "html" ? shown !== null
       : shown !== null && shown.naturalWidth > 100 && shown.getBoundingClientRect().right <= innerWidth;
   }
@@ -41,15 +40,7 @@ LOOK = """<script>
 @pytest.fixture(scope="module")
 def page(finished):
     """Return the report as `make report` writes it."""
-    path = finished.root / "results/report.html"
-    done = finished.tiny("--report", "results/report.html")
-    assert done.returncode == 0, done.stderr[-3000:]
-    subprocess.run(
-        [sys.executable, "-m", "cxrflow.report.page", str(path)],
-        env={"PYTHONPATH": str(finished.root / "scripts")},
-        check=True,
-    )
-    return path
+    return finished.report("--configfile", "tests/config/tiny.yaml")[0]
 
 
 @pytest.fixture(scope="module")

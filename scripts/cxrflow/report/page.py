@@ -7,6 +7,7 @@ pages to sort and filter, and with figures no wider than the window.
 import argparse
 import base64
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -76,7 +77,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("report", type=Path, help="the file that `snakemake --report` wrote, in the results folder")
     file: Path = parser.parse_args(arguments).report
     try:
+        os.umask(0o777 & ~file.stat().st_mode)  # the finished report is as private as the one that it replaces
         write_text(file, finish(file.read_text(encoding="utf-8"), file.parent))
+    except FileNotFoundError as error:
+        print(f"{error.filename} is missing.\nHint: {_HINT}", file=sys.stderr)
+        return 1
     except UserError as error:
         print(error, file=sys.stderr)
         return 1
