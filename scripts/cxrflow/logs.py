@@ -10,6 +10,7 @@ from typing import Any
 
 from cxrflow import provenance
 from cxrflow.errors import UserError, disk_error
+from cxrflow.memory import keep_freed_memory
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +23,7 @@ def script_run(snakemake: Any) -> Iterator[None]:
     traceback and raised. Of several processes that run one script, the first keeps log and record.
     """
     os.umask(0o077)
+    keep_freed_memory()
     try:
         _configure(snakemake.log[0])
         provenance.begin(snakemake)

@@ -22,6 +22,7 @@ from cxrflow.cohort.simulation.scene import Scene
 from cxrflow.cohort.simulation.settings import SimulationSettings
 from cxrflow.cohort.simulation.trees import TREES
 from cxrflow.files import sha256, write_bytes, write_json
+from cxrflow.memory import keep_freed_memory
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +105,7 @@ def _map(function: partial[int], tasks: list[list[Scene]], workers: int) -> Iter
 def _start_worker() -> None:
     """Use one thread, and end with the parent: a worker left behind by a killed run would go on writing."""
     _single_thread()
+    keep_freed_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
