@@ -6,10 +6,12 @@ with it. Needs: root, and the commands of Debian's packages slurmctld, slurmd, s
 
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -93,19 +95,28 @@ class Cluster:
             raise
 
     def stop(self) -> None:
-        """Cancel all jobs and end the daemons that were started here, the last one first."""
-        self.cancel_all()
-        for daemon in reversed(self.daemons):
-            daemon.terminate()
-            try:
-                daemon.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                daemon.kill()
-                daemon.wait()
-        self.daemons.clear()
-        for link in SYSTEM.glob("*.conf"):
-            if link.is_symlink() and link.readlink().parent == self.folder:
-                link.unlink()
+        """Cancel all jobs and end the daemons that were started here, the last one first, and whatever they left."""
+        try:
+            self.cancel_all()
+        finally:
+            for daemon in reversed(self.daemons):
+                _end(daemon)
+            self.daemons.clear()
+            for process in self.remaining():
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+            for link in SYSTEM.glob("*.conf"):
+                if link.is_symlink() and link.readlink().parent == self.folder:
+                    link.unlink()
+
+    def remaining(self) -> list[int]:
+        """Return the processes that know this cluster: its daemons, the steps of jobs, and what runs in them."""
+        mark, found = f"SLURM_CONF={self.folder}/slurm.conf\0".encode(), []
+        for environment in Path("/proc").glob("[0-9]*/environ"):
+            with suppress(OSError):
+                if mark in environment.read_bytes():
+                    found.append(int(environment.parent.name))
+        return found
 
     def run(self, *command: str) -> str:
         """Return what one of SLURM's commands prints; nothing where it fails."""
@@ -156,6 +167,15 @@ class Cluster:
         command = ["setpriv", "--pdeathsig", "TERM", name, *map(str, arguments)]
         with (self.folder / f"{len(self.daemons)}.{name}.log").open("wb") as log:
             self.daemons.append(subprocess.Popen(command, env=self.environment(), stdout=log, stderr=log))
+
+
+def _end(daemon: subprocess.Popen[bytes]) -> None:
+    daemon.terminate()
+    try:
+        daemon.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        daemon.kill()
+        daemon.wait()
 
 
 def _wait_for(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:

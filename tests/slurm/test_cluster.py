@@ -33,8 +33,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         pytest.skip(reason)
     trial = Cluster(tmp_path_factory.mktemp("slurm"))
     trial.start()
-    yield trial
-    trial.stop()
+    try:
+        yield trial
+    finally:
+        trial.stop()
+    assert trial.remaining() == []
 
 
 @pytest.fixture(scope="module")
