@@ -99,4 +99,4 @@ def _sites(anatomy: Anatomy, side: str, wall: Floats, thickness: Floats) -> Site
     depth, down, across = anatomy.axes()
     places = np.stack([depth[slab], down[row], across[column]], axis=1)
     inward = (wall[slab, row] - places[:, 2]) * (1 if side == "left" else -1)
-    return Sites(places, coarse[(slice(None), *found)], thickness[row, column], inward)
+    return Sites(places, coarse[:, found[0], found[1], found[2]], thickness[row, column], inward)
