@@ -46,7 +46,7 @@ verify: $(READY)  ## compare all results with the checksums of the jobs that mad
 provenance: $(READY)  ## what made a result: make provenance FILE=results/forgetting/side_by_side.png
 	@PYTHONPATH=scripts $(BIN)/python -m cxrflow.verification results $(FILE)
 
-test: lint browser slurm  ## lint, then all tests with a small end-to-end run
+test: lint browser  ## lint, then all tests with a small end-to-end run
 	$(BIN)/pytest -n $(CORES) --dist loadfile
 
 test-faults: $(READY)  ## kill jobs and the whole run 30 times (SIGKILL); about 20 minutes of processor time
@@ -60,7 +60,7 @@ browser:
 	  || echo "There is no browser and none could be installed: the tests of the page of exemplars are skipped."
 
 test-slurm: $(READY) slurm  ## the SLURM profile on a real SLURM of this machine, two nodes with a made-up GPU each
-	$(BIN)/pytest tests/slurm
+	$(BIN)/pytest tests/slurm -m "cluster or not cluster"
 
 # The profile is tested on a real SLURM: one that is there, or Debian's where it may be installed.
 slurm:

@@ -17,7 +17,7 @@ from tests.slurm.cluster import NODES, Cluster, why_not
 from tests.slurm.profile import filled_in
 from tests.workflow.conftest import copy_of
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.cluster]
 
 SEEDS = range(3)  # more than there are GPUs
 TRAINED = [f"results/tiny-nih/prunecxr/training/seed_{seed}" for seed in SEEDS]
