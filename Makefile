@@ -49,7 +49,7 @@ provenance: $(READY)  ## what made a result: make provenance FILE=results/forget
 test: lint browser  ## lint, then all tests with a small end-to-end run
 	$(BIN)/pytest -n $(CORES) --dist loadfile
 
-test-faults: $(READY)  ## kill jobs and the whole run 30 times (SIGKILL); about 20 minutes of processor time
+test-faults: $(READY)  ## kill jobs and the whole run 30 times (SIGKILL)
 	$(BIN)/pytest tests/faults --faults 30
 
 # The page of exemplars is tested in a real browser: one that is there, or Debian's where it may be installed.
