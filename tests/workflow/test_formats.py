@@ -33,7 +33,7 @@ def done(fresh):
             Image.fromarray(random.integers(0, 255, (40, 40), dtype=np.uint8)).save(image)
         cohorts[layout] = {"format": layout, "root": f"data/{layout}", "image_sizes": [24], **settings}
     run = {"cohorts": list(cohorts), "systems": []}
-    config = {"run": run, "cohorts": cohorts, "acknowledge_dua": ["chexpert", "chexpert-plus"]}
+    config = {"run": run, "cohorts": cohorts, "acknowledge_dua": ["chexpert", "chexpert-plus", "mimic-cxr-jpg"]}
     (fresh.root / "formats.yaml").write_text(yaml.safe_dump(config))
     ended = fresh.snakemake("--quiet", "rules", "--configfile", "formats.yaml")
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-6000:]
