@@ -12,6 +12,7 @@ from cxrflow.weights import load_published
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+RARE = -2.0  # the log-odds of a finding before anything is learned
 
 
 def with_local_contrast(images: Tensor) -> Tensor:
@@ -97,7 +98,7 @@ class PooledClassifier(nn.Module):
     def __init__(self, width: int, findings: int, pooling: str) -> None:
         super().__init__()
         self.linear = nn.Linear(width, findings)
-        nn.init.zeros_(self.linear.bias)
+        nn.init.constant_(self.linear.bias, RARE)
         self.pooling = pooling
 
     def forward(self, places: Tensor) -> Tensor:

@@ -82,7 +82,7 @@ class DecoderSettings(Settings):
 
     name: str = "small"
     """`small` (a T5 decoder and a tokenizer from the train split's reports) or the folder or hub name of a T5 model."""
-    width: int = Field(default=128, gt=0)
+    width: int = Field(default=192, gt=0)
     """Width of the small decoder's tokens."""
     layers: int = Field(default=2, gt=0)
     """Layers of the small decoder."""
@@ -112,7 +112,7 @@ class VlmSettings(Settings):
     """The language side."""
     dropout: float = Field(default=0.2, ge=0, lt=1)
     """Dropout in the projection between the two."""
-    epochs: int = Field(default=13, gt=0)
+    epochs: int = Field(default=20, gt=0)
     """Passes over the train split; the one with the lowest validation loss is kept."""
     findings_first: float = Field(default=0.35, ge=0, lt=1)
     """Share of the epochs that teach the encoder the findings alone, before the decoder joins (the paper: 0, since its
@@ -121,9 +121,9 @@ class VlmSettings(Settings):
     """Radiographs per step."""
     accumulation: int = Field(default=1, gt=0)
     """Steps whose gradients are added before the optimiser moves."""
-    learning_rate_language: float = Field(default=3e-3, gt=0)
+    learning_rate_language: float = Field(default=1e-3, gt=0)
     """Rate of the decoder and the projection."""
-    learning_rate_vision: float = Field(default=2e-3, gt=0)
+    learning_rate_vision: float = Field(default=1e-3, gt=0)
     """Rate of the encoder and the classifier."""
     schedule: Literal["constant", "cosine"] = "cosine"
     """Learning rates over time: constant (the paper) or falling to zero along a cosine after a short warm-up."""

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.files import write_table
-from cxrflow.losses import start_at_frequencies
 from cxrflow.metrics import auroc
 from cxrflow.neural.dataset import AugmentedBatches, RadiographReports, pair
 from cxrflow.neural.settings import DataSettings, VlmSettings
@@ -65,7 +64,6 @@ def train_vlm(
         pair(store, rows, labels, tokenizer, settings.decoder.max_text_length) for rows in splits.values()
     )
     model = VisionLanguageModel(settings, data.image_size, len(labels), tokenizer.get_vocab_size())
-    start_at_frequencies(model.classifier.linear, train.findings)
     about = (len(train), len(validate), _size(model), arithmetic(settings.precision))
     logger.info("%d training and %d validation radiographs, %d parameters, %s arithmetic", *about)
     resume = Resume(outputs.resume, fingerprint(_facts(data, settings, threads), [*cohort.tables(), *code]))
