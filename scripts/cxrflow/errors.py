@@ -45,9 +45,10 @@ def disk_error(error: BaseException, results: Path) -> UserError | None:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what it came from; not what a handled error merely stood before (`raise ... from None`)."""
     while error is not None:
         yield error
-        error = error.__cause__ or error.__context__
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def _code(error: BaseException) -> int | None:

@@ -40,6 +40,7 @@ PATIENT_LEVEL = (
     "prunecxr/measures/*",
     "prunecxr/pie.*",
     "prunecxr/exemplars.html",
+    "prunecxr/survey_forms/*",
     "prunecxr/survey_refused.csv",
 )
 """Files below results/<cohort>/ that name patients, studies or images, hold their texts, or were computed from single

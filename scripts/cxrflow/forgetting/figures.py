@@ -217,11 +217,12 @@ def seeds(table: pd.DataFrame) -> str:
 def _name_ends(axis: "Axes", ends: Mapping[str, tuple[float, float]], about: pd.DataFrame) -> None:
     """Write the names of classes to the right of the panel, at the height where their curves end."""
     low, high = axis.get_ylim()
-    heights = spread([end for _, end in ends.values()], 0.085 * (high - low))
+    shown = [min(max(end, low), high) for _, end in ends.values()]  # a curve may end beyond the panel
+    heights = spread(shown, 0.085 * (high - low))
     heights -= max(0.0, float(heights.max(initial=low) - high))
     heights += max(0.0, low - float(heights.min(initial=low)))
     right = axis.get_xlim()[1]
-    for (name, (last, end)), height in zip(ends.items(), heights, strict=True):
+    for (name, (last, _)), end, height in zip(ends.items(), shown, heights, strict=True):
         colour = GROUPS[about["group"][name]]
         text = f"{name}\n({int(about['train_count'][name]):,} training images)"
         axis.annotate(
