@@ -122,10 +122,14 @@ def test_a_job_says_what_is_wrong_and_no_more(root: Path, tmp_path: Path):
     assert "Hint: " in (tmp_path / "results/logs/x.log").read_text()
 
 
+def handled_and_then_another() -> None:
+    try:
+        raise PermissionError(errno.EACCES, "Permission denied")
+    except PermissionError:
+        raise ValueError("something else") from None
+
+
 def test_a_trouble_that_was_handled_is_no_reason_for_what_came_after(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="something else") as caught:
-        try:
-            raise PermissionError(errno.EACCES, "Permission denied")
-        except PermissionError:
-            raise ValueError("something else") from None
+        handled_and_then_another()
     assert disk_error(caught.value, tmp_path) is None

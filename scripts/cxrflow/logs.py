@@ -11,7 +11,6 @@ from typing import Any
 from cxrflow import provenance
 from cxrflow.errors import UserError, disk_error
 from cxrflow.memory import keep_freed_memory
-from cxrflow.processes import is_first_process
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +43,7 @@ def script_run(snakemake: Any) -> Iterator[None]:
 
 def _configure(log_file: str) -> None:
     logging.raiseExceptions = False  # a log that can't be written (a full disk) must not bury the reason under its own
-    first = is_first_process()
+    first = provenance.is_first_process()
     handlers: list[logging.Handler] = [logging.StreamHandler()]
     if first:
         handlers.append(logging.FileHandler(log_file, mode="w"))

@@ -20,11 +20,6 @@ def is_one_of_several() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
-def is_first_process() -> bool:
-    """Return whether this is the first of several processes that run one script."""
-    return os.environ.get("RANK", "0") == "0"
-
-
 def run_on_gpus(snakemake: Any) -> None:
     """Replace this process by a launcher of one per GPU of the rule; return where one is enough, or in each of them.
 

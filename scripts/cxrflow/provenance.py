@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from cxrflow.files import forget_leftovers, sha256, write_json
-from cxrflow.processes import is_first_process
 
 FOLDER = "provenance"
 
@@ -81,6 +80,11 @@ def read_list(file: Path) -> dict[Path, str]:
     """Return the files that a list names (relative to its folder), and their checksums."""
     pairs = (line.partition("  ") for line in file.read_text(encoding="utf-8").splitlines())
     return {file.parent / name: digest for digest, _, name in pairs}
+
+
+def is_first_process() -> bool:
+    """Return whether this is the first of several processes that run one script (PyTorch's launcher numbers them)."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _files(outputs: Iterable[str]) -> Iterator[Path]:
