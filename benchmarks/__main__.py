@@ -1,10 +1,13 @@
-"""Measure every comparison and write results/benchmarks.csv."""
+"""Measure every comparison and write results/benchmarks.csv; tell the overhead of the last run of the workflow."""
 
+import os
 from dataclasses import asdict
+from pathlib import Path
 
 import pandas as pd
 
 from benchmarks import adapter, cohort, neural, prunecxr, reports
+from benchmarks.overhead import overhead
 from benchmarks.timing import measure
 from cxrflow.files import write_table
 
@@ -15,3 +18,4 @@ for room in (adapter, cohort, reports, neural, prunecxr):
 table = pd.DataFrame(rows)
 write_table("results/benchmarks.csv", table)
 print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+print(overhead(Path(), os.cpu_count() or 1))

@@ -2,6 +2,9 @@
 # Leaves under results/{cohort}/cohort/: data_use.json (credentialed data), manifest, reports, split, disjoint.json, image
 # stores, duplicates, Table 1, label co-occurrence, contact sheet; under results/anatomy/ the chests of simulated cohorts.
 
+# Whatever waits for a machine waits for these.
+FIRST = 2
+
 
 rule write_config:
     input:
@@ -31,6 +34,7 @@ rule cohort_anatomy:
         "results/logs/cohort_anatomy_{anatomy}.log",
     benchmark:
         "results/benchmarks/cohort_anatomy_{anatomy}.tsv"
+    priority: FIRST
     conda:
         "../envs/simulation.yaml"
     message:
@@ -49,6 +53,7 @@ rule cohort_simulate:
         "results/logs/{cohort}/cohort_simulate_{layout}.log",
     benchmark:
         "results/benchmarks/{cohort}/cohort_simulate_{layout}.tsv"
+    priority: FIRST
     conda:
         "../envs/simulation.yaml"
     threads: 8
@@ -95,6 +100,7 @@ rule cohort_manifest:
         "results/logs/{cohort}/cohort_manifest.log",
     benchmark:
         "results/benchmarks/{cohort}/cohort_manifest.tsv"
+    priority: FIRST
     conda:
         "../envs/data.yaml"
     threads: 4
@@ -118,6 +124,7 @@ rule cohort_split:
         "results/logs/{cohort}/cohort_split.log",
     benchmark:
         "results/benchmarks/{cohort}/cohort_split.tsv"
+    priority: FIRST
     conda:
         "../envs/data.yaml"
     params:
@@ -140,6 +147,7 @@ rule cohort_assert_disjoint:
         "results/logs/{cohort}/cohort_assert_disjoint.log",
     benchmark:
         "results/benchmarks/{cohort}/cohort_assert_disjoint.tsv"
+    priority: FIRST
     conda:
         "../envs/data.yaml"
     message:
@@ -161,6 +169,7 @@ rule cohort_image_store:
         "results/logs/{cohort}/cohort_image_store_{size}.log",
     benchmark:
         "results/benchmarks/{cohort}/cohort_image_store_{size}.tsv"
+    priority: FIRST
     conda:
         "../envs/data.yaml"
     threads: 8

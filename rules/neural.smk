@@ -52,9 +52,11 @@ rule neural_train_vlm:
         "results/logs/{cohort}/neural_train_vlm.log",
     benchmark:
         "results/benchmarks/{cohort}/neural_train_vlm.tsv"
+    priority: 1
     conda:
         "../envs/vision.yaml"
-    threads: 2
+    # It ends last: a second thread would gain it a third of its time and take a core from all the others.
+    threads: 1
     resources:
         gpu=1,
     params:
@@ -269,6 +271,7 @@ rule neural_train_gnn:
         "results/logs/{cohort}/neural_train_gnn_{seed}.log",
     benchmark:
         "results/benchmarks/{cohort}/neural_train_gnn_{seed}.tsv"
+    priority: 1
     conda:
         "../envs/graph.yaml"
     threads: 1

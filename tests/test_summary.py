@@ -1,6 +1,8 @@
+import os
 import time
 
 import pytest
+from benchmarks.overhead import covered, overhead
 
 from cxrflow.durations import rule_durations, spoken
 from cxrflow.summary import failed, finished
@@ -67,3 +69,25 @@ def test_of_a_long_error_the_last_lines_are_shown(results):
     assert "ERROR The script failed." in told
     assert "line 99" in told
     assert "line 50" not in told
+
+
+def test_the_overhead_is_the_time_in_which_no_rule_worked(tmp_path):
+    started = time.mktime((2026, 1, 2, 3, 0, 0, 0, 0, -1))
+    for name in ("2026-01-02T030000.5", "2026-01-02T040000.5"):  # in the second nothing had to be made
+        log = tmp_path / f".snakemake/log/{name}.snakemake.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.touch()
+    for name, end, seconds in [("first", 60, 50), ("beside", 40, 25), ("last", 100, 30)]:
+        file = tmp_path / f"results/benchmarks/{name}.tsv"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{HEADER}{seconds}.0\t0:00:01\t2\n")
+        os.utime(file, (started + end, started + end))
+    told = overhead(tmp_path, 2)
+    assert "(3 jobs) took 100 s" in told
+    assert "no rule worked in 20.0% of it" in told
+    assert "1.05 jobs at once" in told
+    assert "make demo" in overhead(tmp_path / "nowhere", 2)
+
+
+def test_spans_that_overlap_are_covered_once():
+    assert covered([(0, 2), (1, 3), (5, 6), (5.5, 5.7)]) == 4

@@ -2,6 +2,7 @@
 
 import csv
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,15 +40,24 @@ def rule_durations(folder: Path, since: float = 0.0) -> Durations:
     rules = frozenset(script.stem for script in SCRIPTS.glob("*.py"))
     seconds: dict[str, float] = {}
     counts: Counter[str] = Counter()
-    for file in sorted(folder.rglob("*.tsv")):
-        if file.stat().st_mtime < since:
-            continue
+    for file, taken in _benchmarks(folder, since):
         rule = rule_of(file.stem, rules)
-        with open(file, encoding="utf-8", newline="") as lines:
-            taken = [float(row["s"]) for row in csv.DictReader(lines, delimiter="\t")]
         seconds[rule] = seconds.get(rule, 0.0) + sum(taken)
         counts[rule] += len(taken)
     return Durations(seconds, dict(counts))
+
+
+def working_spans(folder: Path, since: float) -> list[tuple[float, float]]:
+    """Return when each job since `since` started and ended (seconds of the epoch); its file is written at its end."""
+    return [(end - sum(taken), end) for file, taken in _benchmarks(folder, since) for end in [file.stat().st_mtime]]
+
+
+def _benchmarks(folder: Path, since: float) -> Iterator[tuple[Path, list[float]]]:
+    """Yield the files not older than `since`, and the seconds in each."""
+    for file in sorted(folder.rglob("*.tsv")):
+        if file.stat().st_mtime >= since:
+            with open(file, encoding="utf-8", newline="") as lines:
+                yield file, [float(row["s"]) for row in csv.DictReader(lines, delimiter="\t")]
 
 
 def rule_of(stem: str, rules: frozenset[str]) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from tests.workflow.conftest import copy_of
 from tests.workflow.test_bad_input import STUDIES, image_path, report_path, study, tables, write_tree
 
 from cxrflow.cohort.data_use import PATIENT_LEVEL
@@ -50,18 +51,19 @@ def text(number: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def done(fresh):
+def done(root, tmp_path_factory):
     """Run both systems on made-up patients of a MIMIC-CXR-JPG tree, some damaged, and make the report."""
-    root = fresh.root / "data/planted"
+    fresh = copy_of(root, tmp_path_factory.mktemp("planted"))
+    tree = fresh.root / "data/planted"
     named = tables()
     for label, value in {"Cardiomegaly": 1.0, "Pleural Effusion": 0.0}.items():
         named["chexpert"][label] = [value, 1 - value] * (STUDIES // 2)
     named["split"].loc[7, "split"] = "holdout"
-    write_tree(root, named)
+    write_tree(tree, named)
     for number in range(STUDIES):
-        report_path(root, number).write_text(text(number))
-    image_path(root, 4).write_bytes(b"no image")
-    report_path(root, 10).unlink()
+        report_path(tree, number).write_text(text(number))
+    image_path(tree, 4).write_bytes(b"no image")
+    report_path(tree, 10).unlink()
     cohort = {"root": "data/planted", "reports": "data/planted/reports", "reading": {"maximum_quarantined": 0.5}}
     (fresh.root / "planted.yaml").write_text(yaml.safe_dump({**CONFIG, "cohorts": {"planted": cohort}}))
     ended = fresh.snakemake("--configfile", "planted.yaml")

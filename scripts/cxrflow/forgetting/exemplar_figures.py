@@ -30,15 +30,14 @@ def plot_exemplars(
     """Draw the tables of the same names; `legacy` draws disease counts by the released formula."""
     shown = ratios[(ratios["group"] == CLASS) | (ratios["formula"] == (LEGACY if legacy else FIXED))]
     classes, diseases = (shown[shown["group"] == group] for group in (CLASS, DISEASES))
-    for output in outputs:
-        with figure_style():
-            figure, (first, second, third, fourth) = _canvas(len(classes))
-            draw_classes(first, classes)
-            draw_diseases(second, diseases)
-            draw_stability(third, stability)
-            draw_sensitivity(fourth, sensitivity)
-            caption(figure, exemplar_caption(ratios, stability, legacy), bool(ratios["simulated"].any()))
-            save_figure(figure, output)
+    with figure_style():
+        figure, (first, second, third, fourth) = _canvas(len(classes))
+        draw_classes(first, classes)
+        draw_diseases(second, diseases)
+        draw_stability(third, stability)
+        draw_sensitivity(fourth, sensitivity)
+        caption(figure, exemplar_caption(ratios, stability, legacy), bool(ratios["simulated"].any()))
+        save_figure(figure, *outputs)
 
 
 def draw_classes(axis: "Axes", rows: pd.DataFrame) -> None:

@@ -14,7 +14,6 @@ from cxrflow.plotting import PALETTE, caption, figure_style, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 METRICS = {"auprc": "average precision", "auroc": "AUROC"}
 GROUPS = {"head": PALETTE[0], "medium": PALETTE[2], "tail": PALETTE[3]}
@@ -61,7 +60,7 @@ def plot_overall(
         if weights is not None:
             draw_weights(panels[2], weights)
         caption(figure, overall_caption(metrics), bool(metrics["simulated"].any()))
-        save_all(figure, outputs)
+        save_figure(figure, *outputs)
 
 
 def draw_mean(axis: "Axes", metrics: pd.DataFrame, overall: pd.DataFrame, metric: str, words: Words) -> None:
@@ -120,7 +119,7 @@ def plot_curves(curves: pd.DataFrame, forgettability: pd.DataFrame, outputs: Seq
         panels[0, 0].set_ylabel("relative change of average precision")
         groups_legend(panels[0, 0], forgettability)
         caption(figure, curves_caption(curves, forgettability), bool(curves["simulated"].any()))
-        save_all(figure, outputs)
+        save_figure(figure, *outputs)
 
 
 def draw_curves(axis: "Axes", curves: pd.DataFrame, forgettability: pd.DataFrame, words: Words) -> None:
@@ -176,12 +175,6 @@ def compression_axis(axis: "Axes", words: Words) -> None:
     """Label the axis of compression in per cent."""
     axis.xaxis.set_major_formatter(PercentFormatter(1, symbol=""))
     axis.set_xlabel(f"{words.axis} (%)")
-
-
-def save_all(figure: "Figure", outputs: Sequence[Path]) -> None:
-    """Save one figure in every form."""
-    for output in outputs:
-        save_figure(figure, output)
 
 
 def overall_caption(metrics: pd.DataFrame) -> str:

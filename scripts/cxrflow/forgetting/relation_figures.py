@@ -9,10 +9,10 @@ import pandas as pd
 from matplotlib.ticker import PercentFormatter
 
 from cxrflow.forgetting.exemplar_figures import draw_legacy_counts
-from cxrflow.forgetting.figures import GROUPS, INTERVALS, Words, people, save_all, seeds
+from cxrflow.forgetting.figures import GROUPS, INTERVALS, Words, people, seeds
 from cxrflow.forgetting.labels import name_points
 from cxrflow.forgetting.table_rows import FIXED, LEGACY
-from cxrflow.plotting import PALETTE, caption, figure_style
+from cxrflow.plotting import PALETTE, caption, figure_style, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +49,7 @@ def plot_correlations(
         for panel, quantity in zip(panels, QUANTITIES, strict=True):
             name_classes(panel, classes, quantity)
         caption(figure, correlations_caption(classes, words), bool(classes["simulated"].any()))
-        save_all(figure, outputs)
+        save_figure(figure, *outputs)
 
 
 def draw_frequency(axis: "Axes", classes: pd.DataFrame, found: pd.DataFrame, quantity: str) -> None:
@@ -214,7 +214,7 @@ def _plot_pairs(
         for panel, column in panels:
             name_pairs(panel, pairs, column)
         caption(figure, pairs_caption(len(pairs), found, words), bool(found["simulated"].any()))
-        save_all(figure, outputs)
+        save_figure(figure, *outputs)
 
 
 def _frame(axis: "Axes", x: pd.Series, y: pd.Series) -> None:

@@ -49,8 +49,7 @@ def write_side_by_side(table: Path, figures: Sequence[Path], places: Sequence[Pl
     """Write the table and the figure of all places."""
     write_twins(table, side_by_side(places))
     with figure_style():
-        for path in figures:
-            save_figure(draw(places), path)
+        save_figure(draw(places), *figures)
 
 
 def side_by_side(places: Sequence[Place]) -> pd.DataFrame:

@@ -46,20 +46,19 @@ def plot_bytes(metrics: pd.DataFrame, compression: pd.DataFrame, outputs: list[P
     series, targets = list(series_of(points)), sorted(points["target"].unique())
     columns = 2 if len(targets) in (2, 4) else min(3, max(1, len(targets)))
     rows = max(1, -(-len(targets) // columns))
-    for output in outputs:
-        with figure_style():
-            figure, axes = plt.subplots(
-                rows, columns, figsize=(4.1 * columns, 3.1 * rows), sharex=True, sharey=True, squeeze=False
-            )
-            for axis, target in zip(axes.flat, targets, strict=False):
-                _draw_target(axis, series, target)
-            for axis in list(axes.flat)[len(targets) :]:
-                axis.set_visible(False)
-            _label(axes)
-            _legend(figure, axes[0, 0])
-            caption(figure, bytes_caption(points) + left_out, bool(metrics["simulated"].any()))
-            figure.tight_layout(w_pad=1.4)
-            save_figure(figure, output)
+    with figure_style():
+        figure, axes = plt.subplots(
+            rows, columns, figsize=(4.1 * columns, 3.1 * rows), sharex=True, sharey=True, squeeze=False
+        )
+        for axis, target in zip(axes.flat, targets, strict=False):
+            _draw_target(axis, series, target)
+        for axis in list(axes.flat)[len(targets) :]:
+            axis.set_visible(False)
+        _label(axes)
+        _legend(figure, axes[0, 0])
+        caption(figure, bytes_caption(points) + left_out, bool(metrics["simulated"].any()))
+        figure.tight_layout(w_pad=1.4)
+        save_figure(figure, *outputs)
 
 
 def weighed(metrics: pd.DataFrame, compression: pd.DataFrame) -> pd.DataFrame:

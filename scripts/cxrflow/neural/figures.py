@@ -55,17 +55,16 @@ def plot_auc(table: pd.DataFrame, outputs: Sequence[Path]) -> None:
     table, left_out = well_measured(table)
     aurocs = table[(table["metric"] == "auroc") & table["value"].notna()]
     measured, control = (aurocs[aurocs["labels"] == labels] for labels in ("true", "permuted"))
-    for output in outputs:
-        with figure_style():
-            figure, panels, below = _canvas(measured["target"].nunique(), len(control) > 0)
-            for panel, (target, rows) in zip(panels, measured.groupby("target", sort=True), strict=False):
-                draw_target(panel, rows, str(target))
-            _finish(panels, measured.loc[measured["kept_percent"] > 0, "kept_percent"].tolist())
-            _legend(figure, panels[0])
-            if below is not None:
-                draw_control(below, control)
-            caption(figure, auc_caption(table) + left_out, bool(table["simulated"].any()))
-            save_figure(figure, output)
+    with figure_style():
+        figure, panels, below = _canvas(measured["target"].nunique(), len(control) > 0)
+        for panel, (target, rows) in zip(panels, measured.groupby("target", sort=True), strict=False):
+            draw_target(panel, rows, str(target))
+        _finish(panels, measured.loc[measured["kept_percent"] > 0, "kept_percent"].tolist())
+        _legend(figure, panels[0])
+        if below is not None:
+            draw_control(below, control)
+        caption(figure, auc_caption(table) + left_out, bool(table["simulated"].any()))
+        save_figure(figure, *outputs)
 
 
 def well_measured(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:

@@ -27,13 +27,12 @@ def plot_survey(survey: pd.DataFrame, tests: pd.DataFrame, outputs: Sequence[Pat
     """Draw one panel per question from the tables of the survey."""
     import matplotlib.pyplot as plt
 
-    for output in outputs:
-        with figure_style():
-            figure, axes = plt.subplots(1, len(QUESTIONS), figsize=(9.6, 3.9), layout="constrained")
-            for axis, question in zip(axes, QUESTIONS, strict=True):
-                draw_question(axis, survey[survey["question"] == question], tests[tests["question"] == question])
-            caption(figure, survey_caption(survey), bool(survey["simulated"].any()))
-            save_figure(figure, output)
+    with figure_style():
+        figure, axes = plt.subplots(1, len(QUESTIONS), figsize=(9.6, 3.9), layout="constrained")
+        for axis, question in zip(axes, QUESTIONS, strict=True):
+            draw_question(axis, survey[survey["question"] == question], tests[tests["question"] == question])
+        caption(figure, survey_caption(survey), bool(survey["simulated"].any()))
+        save_figure(figure, *outputs)
 
 
 def draw_question(axis: "Axes", means: pd.DataFrame, tests: pd.DataFrame) -> None:

@@ -22,20 +22,19 @@ def plot_index_scores(table: pd.DataFrame, outputs: list[Path]) -> None:
 
     names = {kind: _names(table, kind) for kind in PANELS}
     rows = [len(part) for part in names.values()]
-    for output in outputs:
-        with figure_style():
-            figure, axes = plt.subplots(
-                len(PANELS), 1, figsize=(6.4, ROW_HEIGHT * sum(rows) + 1.8), sharex=True, height_ratios=rows
-            )
-            for axis, kind in zip(axes, PANELS, strict=True):
-                draw_panel(axis, table[table["kind"] == kind], names[kind])
-                axis.set_title(PANELS[kind], loc="left", fontsize=10, fontweight="bold")
-            axes[-1].set_xlabel("F1 against the human index (95 % interval)")
-            handles, labels = axes[0].get_legend_handles_labels()
-            figure.legend(handles, labels, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
-            caption(figure, index_caption(table), simulated=False)
-            figure.tight_layout()
-            save_figure(figure, output)
+    with figure_style():
+        figure, axes = plt.subplots(
+            len(PANELS), 1, figsize=(6.4, ROW_HEIGHT * sum(rows) + 1.8), sharex=True, height_ratios=rows
+        )
+        for axis, kind in zip(axes, PANELS, strict=True):
+            draw_panel(axis, table[table["kind"] == kind], names[kind])
+            axis.set_title(PANELS[kind], loc="left", fontsize=10, fontweight="bold")
+        axes[-1].set_xlabel("F1 against the human index (95 % interval)")
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
+        caption(figure, index_caption(table), simulated=False)
+        figure.tight_layout()
+        save_figure(figure, *outputs)
 
 
 def draw_panel(axis: "Axes", rows: pd.DataFrame, names: list[str]) -> None:
