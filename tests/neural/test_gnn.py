@@ -16,7 +16,14 @@ from torch_geometric.nn import GCNConv, global_mean_pool
 from cxrflow.errors import UserError
 from cxrflow.losses import known_cross_entropy
 from cxrflow.neural import graph_batches
-from cxrflow.neural.gnn import GraphClassifier, GraphConvolution, normalised, standardised
+from cxrflow.neural.gnn import (
+    GraphClassifier,
+    GraphConvolution,
+    SymmetricProduct,
+    block_diagonal,
+    normalised,
+    standardised,
+)
 from cxrflow.neural.gnn_training import Cohort, GraphFiles, predict, train_gnn, train_variant
 from cxrflow.neural.graph_batches import GRID_HUB, NEIGHBOURS, ShuffledGraphs, SplitGraphs, in_order
 from cxrflow.neural.graphs import Graphs, build_graphs
@@ -35,19 +42,37 @@ QUICK = GnnSettings(targets=("Edema", "Fracture"), hidden=16, epochs=3, batch_si
 
 @given(st.integers(1, 9), st.floats(0, 1), st.integers(0, 99))
 @settings(max_examples=25, deadline=None)
-def test_dense_convolution_equals_torch_geometric(nodes: int, density: float, seed: int) -> None:
+def test_both_forms_of_the_convolution_equal_torch_geometric(nodes: int, density: float, seed: int) -> None:
     torch.manual_seed(seed)
     upper = (torch.rand(nodes, nodes) < density).float().triu(1)
     adjacency, features = upper + upper.T, torch.randn(nodes, 5)
     reference = GCNConv(5, 7)
     torch.nn.init.normal_(reference.bias)
-    dense = GraphConvolution(5, 7)
-    dense.load_state_dict({"linear.weight": reference.lin.weight, "bias": reference.bias})
+    ours = GraphConvolution(5, 7)
+    ours.load_state_dict({"linear.weight": reference.lin.weight, "bias": reference.bias})
     padded = torch.zeros(1, nodes + 3, nodes + 3)
     padded[0, :nodes, :nodes] = adjacency
     extended = torch.cat([features, torch.zeros(3, 5)])[None]
-    found = dense(extended, normalised(padded))[0, :nodes]
-    torch.testing.assert_close(found, reference(features, adjacency.nonzero().T), atol=1e-5, rtol=1e-5)
+    expected = reference(features, adjacency.nonzero().T)
+    expected.square().sum().backward()
+    for form in (normalised(padded), block_diagonal(normalised(padded))):
+        ours.zero_grad()
+        found = ours(extended, form)[0, :nodes]
+        found.square().sum().backward()
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(ours.linear.weight.grad, reference.lin.weight.grad, atol=1e-3, rtol=1e-4)
+
+
+@given(st.integers(1, 4), st.integers(1, 6), st.integers(0, 99))
+def test_the_sparse_form_holds_each_adjacency_along_its_diagonal(count: int, nodes: int, seed: int) -> None:
+    torch.manual_seed(seed)
+    upper = (torch.rand(count, nodes, nodes) < 0.4).float().triu(1)
+    dense = normalised(upper + upper.mT)
+    torch.testing.assert_close(block_diagonal(dense).to_dense(), torch.block_diag(*dense), atol=0, rtol=0)
+    features, gradient = torch.randn(count, nodes, 5, requires_grad=True), torch.randn(count, nodes, 5)
+    (expected,) = torch.autograd.grad(dense @ features, features, gradient)
+    product = SymmetricProduct.apply(block_diagonal(dense), features.flatten(0, 1)).view_as(features)
+    torch.testing.assert_close(torch.autograd.grad(product, features, gradient)[0], expected)
 
 
 @pytest.fixture(scope="module")
@@ -108,27 +133,33 @@ def test_the_classifier_equals_torch_geometrics_layers_graph_by_graph(split: Spl
         torch.testing.assert_close(found[row], model.head(pooled)[0], atol=1e-4, rtol=1e-4)
 
 
+def adjacencies(batch: dict[str, Tensor]) -> Tensor:
+    """Return the adjacencies (B, n, n) of a batch."""
+    count = len(batch["share"])
+    blocks = batch["adjacency"].to_dense().unflatten(0, (count, -1)).unflatten(2, (count, -1))
+    return blocks[range(count), :, range(count)]
+
+
 def test_a_batch_holds_patches_entities_and_one_edge_between_hubs(split: SplitGraphs) -> None:
     batch = split.batch(np.array([0, 1, 2]), FUSED)
     order = split.graphs.orders["attention_reference"][:, :10].astype(int)
     assert (batch["share"] > 0).sum(dim=1).tolist() == [13, 10, 11]
     torch.testing.assert_close(batch["share"].sum(dim=1), torch.ones(3))
-    for row in range(3):
-        adjacency = batch["adjacency"][row]
+    for row, adjacency in enumerate(adjacencies(batch)):
         torch.testing.assert_close(adjacency, adjacency.T)
         edges = (adjacency.numpy() > 0) & ~np.eye(13, dtype=bool)
         np.testing.assert_array_equal(edges[:10, :10], NEIGHBOURS[order[row]][:, order[row]] > 0)
         patches = torch.from_numpy(split.features[row, order[row]].astype(np.float32))
         torch.testing.assert_close(batch["patches"][row], standardised(patches[None])[0])
     hub = int(split.graphs.hubs["attention_reference"][0, 1])
-    assert batch["adjacency"][0, :10, 10:].nonzero().tolist() == [[hub, 1]]
-    assert batch["adjacency"][1, :10, 10:].sum() == 0
-    assert (batch["adjacency"][0, 10:, 10:] > 0).int().tolist() == [[1, 1, 0], [1, 1, 1], [0, 1, 1]]
+    assert adjacencies(batch)[0, :10, 10:].nonzero().tolist() == [[hub, 1]]
+    assert adjacencies(batch)[1, :10, 10:].sum() == 0
+    assert (adjacencies(batch)[0, 10:, 10:] > 0).int().tolist() == [[1, 1, 0], [1, 1, 1], [0, 1, 1]]
 
 
 def test_a_whole_radiograph_is_in_the_order_of_its_patches(split: SplitGraphs) -> None:
     batch = split.batch(np.arange(3), Variant("image", "all", "none", 100.0, 144))
-    edges = (batch["adjacency"] > 0).float() - torch.eye(144)
+    edges = (adjacencies(batch) > 0).float() - torch.eye(144)
     assert torch.equal(edges, torch.from_numpy(NEIGHBOURS).expand(3, 144, 144))
     assert batch["entities"].shape == (3, 0, 20)
     assert GRID_HUB == 5 * 12 + 5  # one of the four middle ones, the first
@@ -146,7 +177,7 @@ def test_the_same_patches_in_any_order_are_the_same_graph(split: SplitGraphs) ->
 
 def test_inputs_leave_the_other_part_out(split: SplitGraphs) -> None:
     image = split.batch(np.arange(3), IMAGE)
-    assert image["adjacency"].shape == (3, 4, 4)
+    assert adjacencies(image).shape == (3, 4, 4)
     text = split.batch(np.arange(3), TEXT)
     assert text["patches"].shape == (3, 0, 6)
     assert (text["share"] > 0).sum(dim=1).tolist() == [3, 0, 1]

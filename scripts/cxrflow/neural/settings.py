@@ -112,7 +112,7 @@ class VlmSettings(Settings):
     """The language side."""
     dropout: float = Field(default=0.2, ge=0, lt=1)
     """Dropout in the projection between the two."""
-    epochs: int = Field(default=20, gt=0)
+    epochs: int = Field(default=16, gt=0)
     """Passes over the train split; the one with the lowest validation loss is kept."""
     findings_first: float = Field(default=0.35, ge=0, lt=1)
     """Share of the epochs that teach the encoder the findings alone, before the decoder joins (the paper: 0, since its

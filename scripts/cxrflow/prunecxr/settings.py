@@ -43,13 +43,13 @@ class TrainingSettings(Settings):
 
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 1, 2, 3), min_length=1)
     """One training job and one sweep job per seed (the paper: 30)."""
-    epochs: int = Field(default=9, gt=0)
+    epochs: int = Field(default=12, gt=0)
     """Most passes over the train split; the one with the lowest validation loss is kept."""
     patience: int = Field(default=4, ge=0)
     """Training ends after more than so many epochs in a row without a lower validation loss."""
     batch_size: int = Field(default=32, gt=0)
     """Radiographs per step."""
-    learning_rate: float = Field(default=3e-3, gt=0)
+    learning_rate: float = Field(default=1.5e-3, gt=0)
     """Rate of Adam."""
     schedule: Literal["constant", "cosine"] = "cosine"
     """Rate over time: constant (the paper) or falling to zero along a cosine after a short warm-up."""
