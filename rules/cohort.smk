@@ -56,7 +56,7 @@ rule cohort_simulate:
     priority: FIRST
     conda:
         "../envs/simulation.yaml"
-    threads: 8
+    threads: cohort_threads
     params:
         root=lambda wildcards: f"results/{wildcards.cohort}/raw",
         settings=lookup(dpath="cohorts/{cohort}/simulate", within=config),
@@ -103,7 +103,7 @@ rule cohort_manifest:
     priority: FIRST
     conda:
         "../envs/data.yaml"
-    threads: 4
+    threads: cohort_threads
     params:
         format=lookup(dpath="cohorts/{cohort}/format", within=config),
         source=raw_source,
@@ -172,7 +172,7 @@ rule cohort_image_store:
     priority: FIRST
     conda:
         "../envs/data.yaml"
-    threads: 8
+    threads: cohort_threads
     params:
         root=image_root,
         on_bad_input=lookup(dpath="cohorts/{cohort}/reading/on_bad_input", within=config),

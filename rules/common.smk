@@ -270,6 +270,15 @@ def library(script):
     return [os.path.relpath(file) for file in local_imports(LIBRARY / f"{script}.py", LIBRARY)]
 
 
+def cohort_threads(wildcards):
+    """Return how many processes draw or read a cohort: eight, but one per 2,500 studies of a simulated one.
+
+    Where cores are few, a job that wants them all waits until every other has ended.
+    """
+    simulated = config["cohorts"][wildcards.cohort]["simulate"]
+    return min(8, -(-simulated["studies"] // 2500)) if simulated else 8
+
+
 def is_simulated(wildcards):
     """Whether the cohort's images are simulated; every table and figure says so."""
     return config["cohorts"][wildcards.cohort]["simulate"] is not None

@@ -110,7 +110,7 @@ rule neural_read_generated:
         "results/benchmarks/{cohort}/neural_read_generated.tsv"
     conda:
         "../envs/nlp.yaml"
-    threads: 8
+    threads: cohort_threads
     params:
         settings=lookup(dpath="reports/extract", within=config),
     message:

@@ -19,7 +19,7 @@ rule reports_extract:
         "results/benchmarks/{cohort}/reports_extract.tsv"
     conda:
         "../envs/nlp.yaml"
-    threads: 8
+    threads: cohort_threads
     params:
         settings=lookup(dpath="reports/extract", within=config),
         on_bad_input=lookup(dpath="cohorts/{cohort}/reading/on_bad_input", within=config),
@@ -77,7 +77,7 @@ rule reports_score_index:
         "results/benchmarks/reports_score_index.tsv"
     conda:
         "../envs/nlp.yaml"
-    threads: 8
+    threads: 1
     params:
         settings=lookup(dpath="reports/extract", within=config),
         resamples=lookup(dpath="reports/score/resamples", within=config),
