@@ -79,7 +79,7 @@ def is_list(file: Path) -> bool:
 def read_list(file: Path) -> dict[Path, str]:
     """Return the files that a list names (relative to its folder), and their checksums."""
     pairs = (line.partition("  ") for line in file.read_text(encoding="utf-8").splitlines())
-    return {file.parent / name: digest for digest, _, name in pairs}
+    return {Path(os.path.normpath(file.parent / name)): digest for digest, _, name in pairs}
 
 
 def is_first_process() -> bool:

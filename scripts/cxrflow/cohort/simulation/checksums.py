@@ -1,5 +1,7 @@
 """The list of checksums that marks a simulated tree as whole."""
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from cxrflow.files import sha256, write_text
@@ -7,12 +9,13 @@ from cxrflow.files import sha256, write_text
 SUMS = "SHA256SUMS.txt"
 
 
-def write_sums(root: Path) -> None:
-    """Write the checksum of every file of the tree: the last file, so the mark of a whole tree.
+def write_sums(folders: Sequence[Path]) -> None:
+    """Write the checksum of every file of a tree of some folders into the first: the last file, the mark of a whole tree.
 
     Hidden files are temporary ones that a killed run has left behind; they are removed.
     """
-    for leftover in [path for path in root.rglob(".*") if path.is_file()]:
+    for leftover in [path for folder in folders for path in folder.rglob(".*") if path.is_file()]:
         leftover.unlink()
-    files = sorted(path for path in root.rglob("*") if path.is_file() and path.name != SUMS)
-    write_text(root / SUMS, "".join(f"{sha256(path)}  {path.relative_to(root)}\n" for path in files))
+    files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file() and path.name != SUMS]
+    lines = [f"{sha256(path)}  {os.path.relpath(path, folders[0])}\n" for path in files]
+    write_text(folders[0] / SUMS, "".join(lines))

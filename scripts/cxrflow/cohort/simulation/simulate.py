@@ -50,7 +50,7 @@ def simulate_cohort(root: Path, chest: Path, layout: str, settings: SimulationSe
             logger.info("%d of %d scenes are simulated.", min(count * SCENES_PER_TASK, len(scenes)), len(scenes))
     boxes = {image: found for scene in scenes for image, found in _read_record(root, scene).items()}
     tree.write(root, plan, boxes, settings)
-    write_sums(folder)
+    write_sums([root / name for name in tree.folders])
 
 
 def make_scenes(root: Path, chest: Path, layout: str, settings: SimulationSettings, scenes: list[Scene]) -> int:
