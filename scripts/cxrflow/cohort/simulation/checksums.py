@@ -10,7 +10,7 @@ SUMS = "SHA256SUMS.txt"
 
 
 def write_sums(folders: Sequence[Path]) -> None:
-    """Write the checksum of every file of a tree of some folders into the first: the last file, the mark of a whole tree.
+    """Write the checksums of all files of these folders into the first: its last file, the mark of a whole tree.
 
     Hidden files are temporary ones that a killed run has left behind; they are removed.
     """
