@@ -63,13 +63,15 @@ class DenseWeights:
     """The network's own parameters."""
     values: dict[str, NDArray[np.float32]]
     """A copy of each, flat, in logical order whatever its memory format."""
+    room: NDArray[np.float32]
+    """Where a layer's weights are put together: to ask for new memory each time would take most of the time."""
 
     @classmethod
     def of(cls, network: nn.Module) -> "DenseWeights":
         """Copy the weights of a trained network."""
         weights = prunable_weights(network)
         values = {name: weight.detach().cpu().contiguous().flatten().numpy().copy() for name, weight in weights.items()}
-        return cls(weights, values)
+        return cls(weights, values, np.empty(max(map(len, values.values()), default=0), dtype=np.float32))
 
     @property
     def sizes(self) -> list[int]:
@@ -101,7 +103,8 @@ class DenseWeights:
         """Set the network's weights to the trained ones, and those of the mask to zero."""
         ends = np.cumsum(self.sizes)[:-1]
         for (name, weight), gone in zip(self.weights.items(), np.split(mask, ends), strict=True):
-            kept = np.where(gone, np.float32(0), self.values[name])
+            kept = self.room[: len(gone)]
+            np.multiply(self.values[name], ~gone, out=kept)  # a fifth of the time of setting what is gone to zero
             weight.copy_(torch.from_numpy(kept).view(weight.shape))
 
 
