@@ -74,13 +74,13 @@ class Study:
         return [f"{place}.png" for place in range(self.images)]
 
     def __str__(self) -> str:
-        return f"{self.network.name}, {self.images} radiographs, {len(self.sparsities)} sparsities"
+        return f"{self.network.name} at {self.size} px, {self.images} radiographs, {len(self.sparsities)} sparsities"
 
 
 def sweeps(folder: Path) -> list[Comparison]:
     """Return the comparisons of whole sweeps; makes images and weights in `folder`."""
     resnet = Study(folder, 16, RESNET, 256, 8, threads=2)
-    small = Study(folder, 64, NetworkSettings(), 96, 16, threads=1)
+    small = Study(folder, 64, NetworkSettings(), 64, 16, threads=1)  # of 64 px: decoding is most of the work
     # Fewer sparsities make it harder for us: images are decoded and weights ranked for fewer passes.
     few = replace(resnet, sparsities=SPARSITIES[::4])
     many = replace(resnet, images=256, sparsities=(0.0, 0.9))
