@@ -41,6 +41,11 @@ def caption(figure: "Figure", text: str, simulated: bool) -> None:
     figure.text(0.5, -0.01, note, ha="center", va="top", fontsize=9, wrap=True, color="0.3")
 
 
+def panel_columns(count: int) -> int:
+    """Return how many panels of `count` stand side by side: up to four, so that few places stay empty."""
+    return count if count < 3 else min((3, 4), key=lambda columns: -count % columns)
+
+
 def save_figure(figure: "Figure", *outputs: Path) -> None:
     """Save a figure whole in each of the forms wanted, without a time stamp, and close it.
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cxrflow.neural.figures import OTHERS, TEXTS, well_measured
-from cxrflow.plotting import PALETTE, caption, figure_style, save_figure
+from cxrflow.plotting import PALETTE, caption, figure_style, panel_columns, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,11 +44,11 @@ def plot_bytes(metrics: pd.DataFrame, compression: pd.DataFrame, outputs: list[P
     metrics, left_out = well_measured(metrics)
     points = weighed(metrics, compression)
     series, targets = list(series_of(points)), sorted(points["target"].unique())
-    columns = 2 if len(targets) in (2, 4) else min(3, max(1, len(targets)))
+    columns = panel_columns(max(1, len(targets)))
     rows = max(1, -(-len(targets) // columns))
     with figure_style():
         figure, axes = plt.subplots(
-            rows, columns, figsize=(4.1 * columns, 3.1 * rows), sharex=True, sharey=True, squeeze=False
+            rows, columns, figsize=(4.1 * min(3, columns), 3.1 * rows), sharex=True, sharey=True, squeeze=False
         )
         for axis, target in zip(axes.flat, targets, strict=False):
             _draw_target(axis, series, target)

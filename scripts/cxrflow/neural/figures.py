@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from cxrflow.plotting import PALETTE, caption, figure_style, save_figure
+from cxrflow.plotting import PALETTE, caption, figure_style, panel_columns, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +45,7 @@ GROUPS = {
 """What the legend says of each line style."""
 
 CONTROLS = {"fused": ("o", "patches + report"), "text": ("^", "report alone")}
-WIDTH, HEIGHT, CONTROL_HEIGHT, COLUMNS = 3.7, 2.7, 2.0, 3  # of a panel in inches; panels side by side
+WIDTH, HEIGHT, CONTROL_HEIGHT = 11.1, 2.6, 2.0  # of the figure and of its panels, in inches
 LEGEND_LINE = 0.2  # inches
 FEWEST = 10  # positive images that a panel needs: a curve of fewer is noise
 
@@ -157,9 +157,10 @@ def _canvas(targets: int, control: bool) -> tuple["Figure", list["Axes"], "Axes 
     """Return a figure, a panel per target, and a wide one below for the control."""
     import matplotlib.pyplot as plt
 
-    columns, rows = min(COLUMNS, max(1, targets)), max(1, -(-targets // COLUMNS))
+    columns = panel_columns(max(1, targets))
+    rows = -(-max(1, targets) // columns)
     heights = [HEIGHT] * rows + [CONTROL_HEIGHT] * control
-    figure = plt.figure(figsize=(WIDTH * COLUMNS, sum(heights)), layout="constrained")
+    figure = plt.figure(figsize=(WIDTH, sum(heights)), layout="constrained")
     grid = figure.add_gridspec(len(heights), columns, height_ratios=heights)
     panels: list[Axes] = []
     for place in range(max(1, targets)):
@@ -185,7 +186,7 @@ def _around_chance(rows: pd.DataFrame) -> tuple[float, float]:
 
 def _finish(panels: Sequence["Axes"], shares: Sequence[float]) -> None:
     """Give the panels one axis of kept shares, with the report alone (no patches) at its left."""
-    edge, first = REPORT_ALONE / 1.25, min(shares, default=100.0)
+    columns, edge, first = panel_columns(len(panels)), REPORT_ALONE / 1.25, min(shares, default=100.0)
     ticks = {REPORT_ALONE: "report\nalone"} | {share: f"{share:g}" for share in labelled(shares)}
     panels[0].set_xscale("log")
     panels[0].set_xlim(edge, 125)
@@ -194,10 +195,10 @@ def _finish(panels: Sequence["Axes"], shares: Sequence[float]) -> None:
         panel.minorticks_off()
         panel.grid(visible=False, axis="x")
         panel.axvspan(edge, (REPORT_ALONE * first) ** 0.5, color="0.95", zorder=0, linewidth=0)
-        panel.tick_params(labelbottom=number + COLUMNS >= len(panels), labelleft=number % COLUMNS == 0)
-        if number + COLUMNS >= len(panels):
+        panel.tick_params(labelbottom=number + columns >= len(panels), labelleft=number % columns == 0)
+        if number + columns >= len(panels):
             panel.set_xlabel("patches kept (%)")
-        if number % COLUMNS == 0:
+        if number % columns == 0:
             panel.set_ylabel("AUROC")
 
 
