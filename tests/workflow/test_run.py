@@ -147,9 +147,9 @@ def test_the_same_configuration_gives_the_same_bytes(finished, finished_again):
         tables = sorted(file for folder in folders for file in folder.rglob("*") if file.suffix in kinds)
         return {str(file.relative_to(made)): hashlib.sha256(file.read_bytes()).hexdigest() for file in tables}
 
-    first, second = digests(finished), digests(finished_again)
-    assert len(first) > 60
-    assert first == second
+    first, second = digests(finished), digests(finished_again)  # other tests may have asked the first for more
+    assert len(second) > 60
+    assert {name: first.get(name) for name in second} == second
 
 
 def test_simulated_radiographs_are_read_by_the_adapter_of_the_real_data(finished):
