@@ -70,10 +70,10 @@ def fresh(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Copy:
     return copy_of(root, tmp_path_factory.mktemp("fresh"))
 
 
-def finished_copy(root: Path, target: Path, hash_seed: str) -> Copy:
+def finished_copy(root: Path, target: Path, hash_seed: str, *arguments: str) -> Copy:
     """Return a copy in which the small configuration has run from raw files to figures."""
     copy = copy_of(root, target, hash_seed)
-    done = copy.tiny()
+    done = copy.tiny(*arguments)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-8000:]
     return copy
 
@@ -86,5 +86,7 @@ def finished(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Copy:
 
 @pytest.fixture(scope="session")
 def finished_again(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Copy:
-    """Return a second, independent run of the same configuration, with another hash seed."""
-    return finished_copy(root, tmp_path_factory.mktemp("again"), hash_seed="2")
+    """Return a second, independent run of the same configuration, with another hash seed and without figures."""
+    figures = sorted(script.stem for script in (root / "scripts").glob("*_plot_*.py"))
+    figures += ["cohort_contact_sheet", "forgetting_browse"]
+    return finished_copy(root, tmp_path_factory.mktemp("again"), "2", "--omit-from", *figures)
