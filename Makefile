@@ -47,7 +47,7 @@ provenance: $(READY)  ## what made a result: make provenance FILE=results/forget
 	@PYTHONPATH=scripts $(BIN)/python -m cxrflow.verification results $(FILE)
 
 test: lint browser  ## lint, then all tests with a small end-to-end run
-	$(BIN)/pytest -n $(CORES) --dist loadgroup --no-loadscope-reorder
+	$(BIN)/pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
 
 test-faults: $(READY)  ## kill jobs and the whole run 30 times (SIGKILL)
 	$(BIN)/pytest tests/faults --faults 30

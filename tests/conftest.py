@@ -1,3 +1,7 @@
+import fcntl
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,18 +28,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 RUNS = ("finished", "undisturbed", "done")
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with whole runs, and keep together in one process what looks at the same one (or is in the same file)."""
-    runs = {item: _run(item) for item in items}
-    for item, run in runs.items():
-        item.add_marker(pytest.mark.xdist_group(run if run in RUNS[:2] else item.path.stem))
-    order = {name: place for place, name in enumerate([*RUNS, "some other", "none"])}
-    items.sort(key=lambda item: order[runs[item]])
+    """Begin with the files whose tests wait for whole runs: at the end they would keep one process waiting."""
+    shortest: dict[Path, int] = {}
+    for item in items:
+        shortest[item.path] = min(_place(item), shortest.get(item.path, len(RUNS) + 1))
+    items.sort(key=lambda item: shortest[item.path])
 
 
-def _run(item: pytest.Item) -> str:
-    """Return the fixture of the run that a test waits for."""
+def _place(item: pytest.Item) -> int:
+    """Return a small number for a test that waits for a whole run, a large one for a test of functions."""
     if item.get_closest_marker("workflow") is None:
-        return "none"
-    return next((name for name in RUNS if name in getattr(item, "fixturenames", ())), "some other")
+        return len(RUNS) + 1
+    waits = [place for place, name in enumerate(RUNS) if name in getattr(item, "fixturenames", ())]
+    return min(waits, default=len(RUNS))
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """Return a copy, for this process alone, of a folder that is made once for all processes that run tests."""
+    base = factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"{name}-once"
+    with shared.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not shared.exists():
+            part = factory.mktemp(name) / "part"
+            make(part)
+            part.rename(shared)
+    return Path(shutil.copytree(shared, factory.mktemp(name) / "copy", symlinks=True))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.conftest import made_once
 
 OFFLINE = Path(__file__).parent / "offline"
 PARTS = ("config.yaml", "workflow", "rules", "scripts", "envs", "tests/config")
@@ -70,18 +71,16 @@ def fresh(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Copy:
     return copy_of(root, tmp_path_factory.mktemp("fresh"))
 
 
-def finished_copy(root: Path, target: Path, hash_seed: str, *arguments: str) -> Copy:
-    """Return a copy in which the small configuration has run from raw files to figures."""
-    copy = copy_of(root, target, hash_seed)
-    done = copy.tiny(*arguments)
+def run_small(root: Path, target: Path, hash_seed: str, *arguments: str) -> None:
+    """Run the small configuration from raw files to figures in a copy of the repository."""
+    done = copy_of(root, target, hash_seed).tiny(*arguments)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-8000:]
-    return copy
 
 
 @pytest.fixture(scope="session")
 def finished(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Copy:
     """Return a copy in which the small configuration has finished."""
-    return finished_copy(root, tmp_path_factory.mktemp("finished"), hash_seed="1")
+    return Copy(made_once(tmp_path_factory, "finished", lambda target: run_small(root, target, "1")), "1")
 
 
 @pytest.fixture(scope="session")
@@ -89,4 +88,6 @@ def finished_again(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Copy
     """Return a second, independent run of the same configuration, with another hash seed and without figures."""
     figures = sorted(script.stem for script in (root / "scripts").glob("*_plot_*.py"))
     figures += ["cohort_contact_sheet", "forgetting_browse"]
-    return finished_copy(root, tmp_path_factory.mktemp("again"), "2", "--omit-from", *figures)
+    target = tmp_path_factory.mktemp("again")
+    run_small(root, target, "2", "--omit-from", *figures)
+    return Copy(target, "2")
