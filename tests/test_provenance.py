@@ -150,6 +150,13 @@ def test_a_broken_record_is_named():
     assert verify(Path("results")).altered == [provenance.record_path(job())]
 
 
+def test_what_a_kill_left_of_a_record_is_none():
+    run(job())
+    record = provenance.record_path(job())
+    record.with_name(f".{record.name}.x1.json").write_text('{"outputs": {')
+    assert verify(Path("results")).altered == []
+
+
 def test_logs_states_and_hidden_files_are_no_results():
     run(job())
     for name in ("logs/c/x.log", "benchmarks/c/x.tsv", "c/resume/state.pt", "c/.hidden.csv", "report.html"):

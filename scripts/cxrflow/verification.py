@@ -106,7 +106,8 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _records(results: Path) -> list[Path]:
-    return sorted((results / FOLDER / "jobs").rglob("*.json"))
+    """Return the records; a hidden one is what a kill left of its writing."""
+    return sorted((results / FOLDER / "jobs").rglob("[!.]*.json"))
 
 
 def _results(results: Path) -> Iterator[Path]:
