@@ -55,7 +55,7 @@ rule neural_train_vlm:
     priority: 1
     conda:
         "../envs/vision.yaml"
-    # It ends last: a second thread would gain it a third of its time and take a core from all the others.
+    # The longest job of all: a second thread would gain it a third of its time and take a core from all the others.
     threads: 1
     resources:
         gpu=1,
