@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks import adapter, cohort, neural, prunecxr, reports
+from benchmarks import adapter, cohort, neural, patchib, prunecxr, reports
 from benchmarks.overhead import overhead
 from benchmarks.timing import measure
 from cxrflow.files import write_table
 
 rows = []
-for room in (adapter, cohort, reports, neural, prunecxr):
+for room in (adapter, cohort, reports, neural, prunecxr, patchib):
     with room.comparisons() as comparisons:
         rows += [asdict(measure(comparison)) for comparison in comparisons]
 table = pd.DataFrame(rows)

@@ -22,9 +22,9 @@ from benchmarks.prunecxr_sweeps import (
     sweeps,
 )
 from benchmarks.timing import Comparison
+from cxrflow.classification.classifier import load_classifier
 from cxrflow.forgetting.agreement import row_agreement
 from cxrflow.metrics import class_metrics
-from cxrflow.prunecxr.classifier import load_classifier
 from cxrflow.prunecxr.pruning import DenseWeights
 
 IMAGES, TEST_IMAGES = 4_000, 21_000

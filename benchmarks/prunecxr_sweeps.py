@@ -29,15 +29,16 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from benchmarks.timing import Comparison
+from cxrflow.classification.classifier import build_classifier, load_classifier
+from cxrflow.classification.radiographs import LabelledRadiographs
+from cxrflow.classification.settings import DataSettings, NetworkSettings
 from cxrflow.cohort.decoding import decode
 from cxrflow.cohort.quarantine import Quarantine
 from cxrflow.cohort.store import ImageStore
 from cxrflow.cohort.store_building import build_store
 from cxrflow.networks import IMAGENET_MEAN, IMAGENET_STD
-from cxrflow.prunecxr.classifier import build_classifier, load_classifier
 from cxrflow.prunecxr.pruning import prunable_weights
-from cxrflow.prunecxr.radiographs import LabelledRadiographs
-from cxrflow.prunecxr.settings import DataSettings, NetworkSettings, SweepSettings
+from cxrflow.prunecxr.settings import SweepSettings
 from cxrflow.prunecxr.sweep import SweepChoice, Waiting, swept
 from cxrflow.radiographs import read_images
 from cxrflow.weights import save_weights

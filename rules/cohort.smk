@@ -61,7 +61,7 @@ rule cohort_simulate:
         root=lambda wildcards: f"results/{wildcards.cohort}/raw",
         settings=lookup(dpath="cohorts/{cohort}/simulate", within=config),
     message:
-        "Simulating the radiographs of {wildcards.cohort}"
+        "Simulating the images of {wildcards.cohort}"
     script:
         "../scripts/cohort_simulate.py"
 
@@ -175,6 +175,7 @@ rule cohort_image_store:
     threads: cohort_threads
     params:
         root=image_root,
+        window=shown_window,
         on_bad_input=lookup(dpath="cohorts/{cohort}/reading/on_bad_input", within=config),
         maximum_quarantined=lookup(dpath="cohorts/{cohort}/reading/maximum_quarantined", within=config),
     message:
@@ -298,6 +299,7 @@ rule cohort_contact_sheet:
         "../envs/analysis.yaml"
     params:
         root=image_root,
+        window=shown_window,
         simulated=is_simulated,
     message:
         "Drawing radiographs of each finding of {wildcards.cohort}"

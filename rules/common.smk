@@ -13,7 +13,7 @@ STARTED = time.time()
 LIBRARY = Path(workflow.basedir).parent / "scripts"
 sys.path.insert(0, str(LIBRARY))
 
-from cxrflow.cohort.layouts import LAYOUTS, is_credentialed, raw_files, require_raw_files
+from cxrflow.cohort.layouts import LAYOUTS, is_credentialed, raw_files, require_raw_files, window_of
 from cxrflow.config import parse_config, plain_config, systems_of
 from cxrflow.cohort.long_tail import PARTS, label_file
 from cxrflow.cohort.simulation.grain import chest_name
@@ -55,7 +55,7 @@ def require_writable(folder):
 
 wildcard_constraints:
     cohort="|".join(map(re.escape, config["cohorts"])),
-    anatomy=r"ct_\d+|phantom",
+    anatomy=r"(volume_)?(ct_\d+|phantom)",
     layout="|".join(LAYOUTS),
     split="train|validate|test",
     seed=r"\d+",
@@ -84,6 +84,12 @@ TARGETS = {
         *(f"neural/assets/kept_{percent:g}.npz" for percent in config["neural"]["pruning"]["percentiles"][:-1]),
     ],
     "prunecxr": [],  # see prunecxr_targets
+    "patchib": [
+        "patchib/distribution.csv",
+        "patchib/metrics.csv",
+        "patchib/efficiency.csv",
+        *(f"patchib/{name}.png" for name in ("training", "ablation", "shares", "removal", "gallery", "similarity")),
+    ],
 }
 # Where the analysis of what a compressed model forgets lies, below a cohort's folder: the system, how it compresses (the
 # first way is the one that the analysis is about), what that is called, and the size of the images it sees.
@@ -292,8 +298,9 @@ def patient_picture(path, **about):
 
 def simulated_chest(wildcards):
     """The anatomy that the radiographs of a cohort are made from; cohorts of the same grain share it."""
-    about = config["cohorts"][wildcards.cohort]["simulate"]
-    return f"results/anatomy/{chest_name(about['anatomy'], about['size'])}.npz"
+    cohort = config["cohorts"][wildcards.cohort]
+    about = cohort["simulate"]
+    return f"results/anatomy/{chest_name(about['anatomy'], about['size'], LAYOUTS[cohort['format']].slices)}.npz"
 
 
 def raw_source(wildcards):
@@ -308,7 +315,7 @@ def raw_source(wildcards):
         "mimic-cxr-jpg": {"reports": f"{raw}/mimic-cxr", "boxes": f"{root}/MS_CXR_Local_Alignment_v1.1.0.csv"},
         "nih": {"long_tail": f"{root}/labels"},
     }
-    return {"root": root, "tables": root, **own[cohort["format"]]}
+    return {"root": root, "tables": root, **own.get(cohort["format"], {})}
 
 
 def data_use(wildcards):
@@ -320,6 +327,11 @@ def data_use(wildcards):
 def image_root(wildcards):
     """The folder that the manifest's paths are relative to."""
     return raw_source(wildcards)["root"]
+
+
+def shown_window(wildcards):
+    """The window in Hounsfield units that a cohort of CT slices is shown through; nothing for radiographs."""
+    return window_of(config["cohorts"][wildcards.cohort])
 
 
 def raw_tables(wildcards):
@@ -363,3 +375,21 @@ def survey_files(wildcards):
     """The readers' forms and their key."""
     survey = config["prunecxr"]["surveys"][wildcards.cohort]
     return survey["forms"] + ([survey["key"]] if survey["key"] else [])
+
+
+def patchib_towers(wildcards):
+    """The folder or hub name of the towers that every model of patchib starts from."""
+    named = config["patchib"]["towers"]["name"]
+    return f"results/{wildcards.cohort}/patchib/towers" if named == "small" else named
+
+
+def patchib_model(wildcards):
+    """The settings of one model of patchib; which other seeds are trained is nothing to this one."""
+    about = config["patchib"]["models"][wildcards.model]
+    return {name: value for name, value in about.items() if name != "seeds"}
+
+
+def patchib_weights(wildcards):
+    """The weights of all seeds of one model of patchib."""
+    base = f"results/{wildcards.cohort}/patchib/models/{wildcards.model}"
+    return [f"{base}_{seed}.safetensors" for seed in config["patchib"]["models"][wildcards.model]["seeds"]]

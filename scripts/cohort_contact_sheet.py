@@ -10,6 +10,7 @@ from cxrflow.logs import script_run
 
 with script_run(snakemake):
     files, params = snakemake.input, snakemake.params
+    sheet = Path(snakemake.output.sheet)
     write_contact_sheet(
-        Path(files.manifest), Path(files.index), Path(params.root), Path(snakemake.output.sheet), params.simulated
+        Path(files.manifest), Path(files.index), Path(params.root), sheet, params.simulated, params.window
     )

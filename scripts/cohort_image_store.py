@@ -21,4 +21,5 @@ with script_run(snakemake):
         refused.settle(Path(output.quarantine), len(manifest), params.on_bad_input, params.maximum_quarantined)
 
     size = int(snakemake.wildcards.size)
-    build_store(manifest, Path(params.root), size, Path(output.images), snakemake.threads, refused, accept)
+    root, images = Path(params.root), Path(output.images)
+    build_store(manifest, root, size, images, snakemake.threads, refused, accept, window=params.window)

@@ -5,10 +5,10 @@ Needs: weights and the classes of its predictions. Leaves: storage and weights t
 
 from pathlib import Path
 
+from cxrflow.classification.settings import NetworkSettings
 from cxrflow.files import write_twins
 from cxrflow.forgetting.predictions import read_classes
 from cxrflow.logs import script_run
-from cxrflow.prunecxr.settings import NetworkSettings
 from cxrflow.prunecxr.storage import magnitude_table, storage_table
 
 with script_run(snakemake):

@@ -5,9 +5,10 @@ Needs: the trained weights, manifest, split, image store. Leaves: a table of pre
 
 from pathlib import Path
 
+from cxrflow.classification.settings import DataSettings, NetworkSettings
 from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.logs import script_run
-from cxrflow.prunecxr.settings import DataSettings, NetworkSettings, SweepSettings
+from cxrflow.prunecxr.settings import SweepSettings
 from cxrflow.prunecxr.sweep import SweepChoice, SweepFiles, sweep
 
 with script_run(snakemake):

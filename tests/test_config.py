@@ -107,7 +107,7 @@ def test_nih_and_mimic_cxr_take_long_tailed_labels_and_can_be_simulated(cohort):
 
 def test_a_system_that_reads_reports_is_refused_for_a_data_set_without():
     message = complaint({"run": {"cohorts": ["nih"]}, "cohorts": {"nih": NIH}})
-    assert "['neural'] read reports, and nih (nih) has none" in message
+    assert "['neural', 'patchib'] read reports, and nih (nih) has none" in message
 
 
 def test_a_cohort_alone_needs_a_size_for_its_images():
@@ -146,7 +146,7 @@ def test_every_key_is_read_by_some_rule(root):
     shared = re.findall(r'forgetting_of\("(\w+)"\)', text)
     looked_up |= {f"{system}/{key}" for system in ("neural", "prunecxr") for key in shared}
     plain = plain_config(parse_config(config()))
-    for block in ("reports", "neural", "prunecxr"):
+    for block in ("reports", "backbone", "neural", "prunecxr", "patchib"):
         unread = [
             leaf
             for leaf in leaves(plain[block], block)

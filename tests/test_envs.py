@@ -19,6 +19,7 @@ IMPORTED_AS = {
     "torch_geometric": "torch-geometric",
     "rouge_score": "rouge-score",
     "snakemake": "snakemake",
+    "open_clip": "open-clip-torch",
 }
 CONDA_NAMES = {"pytorch": "torch", "pytorch_geometric": "torch-geometric", "python-igraph": "igraph"}
 # What a package brings with it needs no line of its own.

@@ -10,14 +10,16 @@ from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from cxrflow.backbone.settings import BackboneSettings
 from cxrflow.cohort.settings import CohortSettings
 from cxrflow.errors import UserError
 from cxrflow.neural.settings import NeuralSettings
+from cxrflow.patchib.settings import PatchibSettings
 from cxrflow.prunecxr.settings import PruneCxrSettings
 from cxrflow.reports.settings import ReportsSettings
 from cxrflow.settings import Settings, System
 
-READS_REPORTS = {"neural"}
+READS_REPORTS = {"neural", "patchib"}
 """Systems that can't run on a data set without reports."""
 COHORT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 RESERVED = (
@@ -31,7 +33,7 @@ class RunSettings(Settings):
 
     cohorts: list[str] = Field(default=["demo-mimic"], min_length=1)
     """Names of the cohorts (keys of `cohorts`) that the systems run on."""
-    systems: list[System] = Field(default=["neural", "prunecxr"])
+    systems: list[System] = Field(default=["neural", "prunecxr", "patchib"])
     """Systems to run; none makes the cohorts' tables, images and graphs alone. A cohort's own `systems` says which of
     them run on it."""
 
@@ -48,10 +50,14 @@ class Config(Settings):
     of such a cohort is read."""
     reports: ReportsSettings = ReportsSettings()
     """From report text to findings and graphs."""
+    backbone: BackboneSettings = BackboneSettings()
+    """The small image encoder that stands for published weights in the demonstration."""
     neural: NeuralSettings = NeuralSettings()
     """The system `neural`."""
     prunecxr: PruneCxrSettings = PruneCxrSettings()
     """The system `prunecxr`."""
+    patchib: PatchibSettings = PatchibSettings()
+    """The system `patchib`."""
 
     @field_validator("cohorts")
     @classmethod

@@ -9,7 +9,8 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +59,17 @@ def atomic_array(target: Path | str, dtype: Any, shape: tuple[int, ...]) -> Iter
             os.posix_fallocate(stream.fileno(), 0, temporary.stat().st_size)
         yield array
         array.flush()
+
+
+def write_arrays(target: Path | str, arrays: "Iterable[tuple[str, np.ndarray]]") -> None:
+    """Write arrays into one .npz file under their names, one after the other: never more than one is held for it."""
+    from numpy.lib.format import write_array
+
+    with atomic_path(target) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name, array in arrays:
+            about = zipfile.ZipInfo(f"{name}.npy")  # without the time of day
+            with archive.open(about, "w", force_zip64=True) as stream:
+                write_array(stream, array, allow_pickle=False)
 
 
 def forget_leftovers(target: Path | str) -> None:

@@ -92,6 +92,18 @@ def weighted_mean(values: ArrayLike, weights: NDArray | None = None) -> Floats:
     return ratio(rows[:, known] @ numbers[known], rows[:, known].sum(axis=1))
 
 
+def weighted_median(values: ArrayLike, weights: NDArray | None = None) -> Floats:
+    """Return the lower median of `values` (N,) for each row of `weights` (R, N); NaN values take no part."""
+    numbers = np.asarray(values, dtype=np.float64)
+    rows = np.ones((1, len(numbers))) if weights is None else np.asarray(weights, dtype=np.float64)
+    order = np.argsort(numbers)[: np.count_nonzero(~np.isnan(numbers))]
+    if not len(order):
+        return np.full(len(rows), np.nan)
+    sums = np.cumsum(rows[:, order], axis=1)
+    middle = (sums >= sums[:, -1:] / 2).argmax(axis=1)
+    return np.where(sums[:, -1] > 0, numbers[order][middle], np.nan)
+
+
 def resample_weights(patients: ArrayLike, resamples: int, seed: int) -> NDArray[np.uint16]:
     """Return (resamples, N): how often each example is drawn when patients are drawn with replacement.
 

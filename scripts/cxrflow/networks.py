@@ -88,6 +88,13 @@ class SmallResNet(nn.Module):
         return maps.flatten(2).transpose(1, 2)
 
 
+def rest_frozen_norms(model: nn.Module) -> None:
+    """Let batch normalisation that does not learn keep its statistics, whatever mode the model is in."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d) and not module.weight.requires_grad:
+            module.eval()
+
+
 class PooledClassifier(nn.Module):
     """One logit per finding from the features of P places of an image.
 

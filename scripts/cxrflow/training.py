@@ -64,6 +64,8 @@ class Plan:
     highest: bool = False
     patience: int | None = None
     verbose: bool = True
+    whole_batches: bool = False
+    """Deal out whole batches to several processes, never parts: examples of a batch are each other's negatives."""
 
 
 @dataclass(frozen=True)
@@ -215,7 +217,7 @@ def _train_epoch(
     for window in windows(batches.epoch(epoch), plan.accumulation):
         _set_rates(optimiser, rates, rate_factor((epoch + seen / max(1, len(batches))) / plan.epochs, plan))
         optimiser.zero_grad(set_to_none=True)
-        parts = share(window, accelerator.process_index, accelerator.num_processes)
+        parts = share(window, accelerator.process_index, accelerator.num_processes, plan.whole_batches)
         for position, (batch, weight) in enumerate(parts):
             with _synchronise(accelerator, model, position == len(parts) - 1):
                 loss = step(model, {name: value.to(accelerator.device) for name, value in batch.items()})
@@ -235,14 +237,15 @@ def _synchronise(accelerator: Accelerator, model: nn.Module, last: bool) -> Abst
     return nullcontext() if last else accelerator.no_sync(model)
 
 
-def share(window: list[Batch], index: int, processes: int) -> list[tuple[Batch, float]]:
+def share(window: list[Batch], index: int, processes: int, whole: bool = False) -> list[tuple[Batch, float]]:
     """Return what one of several processes computes of the batches of a step, each with its weight.
 
     Gradients are averaged over the processes, so weights make that average the mean over the batches of the window.
-    Whole batches are dealt out, in turn; where there are fewer than processes, everyone takes a part of each.
+    Whole batches are dealt out, in turn; where there are fewer than processes, everyone takes a part of each, or, with
+    `whole`, who has none computes the first one for nothing.
     """
-    if len(window) >= processes:
-        return [(batch, float(processes)) for batch in window[index::processes]]
+    if len(window) >= processes or whole:
+        return [(batch, float(processes)) for batch in window[index::processes]] or [(window[0], 0.0)]
     return [_part(batch, index, processes) for batch in window]
 
 

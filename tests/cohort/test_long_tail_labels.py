@@ -325,4 +325,4 @@ def test_own_lists_and_label_tables_are_required_where_no_label_files_are_given(
 
 def test_data_sets_given_to_registered_users_only_are_credentialed() -> None:
     open_ones = {name for name, layout in LAYOUTS.items() if not layout.credentialed}
-    assert open_ones == {"nih", "openi-xml", "openi-csv"}
+    assert open_ones == {"nih", "openi-xml", "openi-csv", "deeplesion", "slices"}

@@ -44,9 +44,9 @@ def decoded(monkeypatch):
     """The contents that were decoded, in the order of the calls."""
     seen = []
 
-    def counting(content, size):
+    def counting(content, size, window):
         seen.append(content)
-        return decode(content, size)
+        return decode(content, size, window)
 
     monkeypatch.setattr(module, "decode", counting)
     return seen
@@ -293,11 +293,11 @@ CHILD = """if True:
     rows = {(folder / path).read_bytes(): row for row, path in enumerate(manifest["path"])}
     assert len(rows) == len(manifest)
     log = os.open(folder / "decoded", os.O_RDWR | os.O_CREAT | os.O_APPEND)
-    def noted(content, size):
+    def noted(content, size, window):
         os.write(log, b".")
         if rows[content] >= int(sys.argv[2]):
             time.sleep(100)
-        return decode(content, size)
+        return decode(content, size, window)
     store_building.decode = noted
     store_building.build_store(
         manifest, folder, 12, folder / "images_12.npy", 2, Quarantine("test"), shard_images=4

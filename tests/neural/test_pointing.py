@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from tests.neural.conftest import MadeUp
 
+from cxrflow.boxes import box_cover, finding_covers
 from cxrflow.neural.exports import Exports
 from cxrflow.neural.graphs import Graphs
-from cxrflow.neural.pointing import box_cover, finding_covers, pointing_table, selector_and_text
+from cxrflow.neural.pointing import pointing_table, selector_and_text
 from cxrflow.neural.results import Measured, measured_pointing
 from cxrflow.neural.settings import EvaluationSettings
 
@@ -20,13 +21,13 @@ KEY = ["selector", "text", "metric", "kept_percent"]
 
 def test_box_cover_counts_the_union_in_source_pixels() -> None:
     left_half = {"x": 0, "y": 0, "w": 50, "h": 200}
-    cover = box_cover([left_half, left_half], height=200, width=100).reshape(12, 12)
+    cover = box_cover([left_half, left_half], height=200, width=100, side=12).reshape(12, 12)
     assert (cover[:, :6] == 1).all()
     assert (cover[:, 6:] == 0).all()
-    quarter = box_cover([{"x": 0, "y": 0, "w": 5, "h": 5}], height=120, width=120)
+    quarter = box_cover([{"x": 0, "y": 0, "w": 5, "h": 5}], height=120, width=120, side=12)
     assert quarter[0] == pytest.approx(0.25)
     assert quarter.sum() == pytest.approx(0.25)
-    outside = box_cover([{"x": -50, "y": 100, "w": 500, "h": 500}], height=120, width=120)
+    outside = box_cover([{"x": -50, "y": 100, "w": 500, "h": 500}], height=120, width=120, side=12)
     assert outside.sum() == pytest.approx(24)
 
 
@@ -101,7 +102,7 @@ def test_without_boxes_the_table_is_empty_with_its_columns() -> None:
 
 def test_scores_and_rankings_are_joined_by_image(made_up: MadeUp, tmp_path: Path) -> None:
     samples = made_up.files.samples([], "zero")
-    covers = finding_covers(samples).drop_duplicates("position").set_index("position")["cover"]
+    covers = finding_covers(samples, 12).drop_duplicates("position").set_index("position")["cover"]
     perfect = np.full((len(samples), 144), 1 / 144, np.float32)
     for position, cover in covers.items():
         perfect[position] = cover / cover.sum()
@@ -122,7 +123,7 @@ def test_scores_and_rankings_are_joined_by_image(made_up: MadeUp, tmp_path: Path
     measured = Measured([], **nowhere, codecs={}, exports=exports, layers="last", texts=["reference", "generated"],
                         generated=None, reference=None)  # fmt: skip
     table = measured_pointing(measured, graphs, made_up.files, {"cohort": "c"}, QUICK).set_index(["finding", *KEY])
-    first = str(finding_covers(samples)["finding"].min())  # the finding whose boxes come first in each image
+    first = str(finding_covers(samples, 12)["finding"].min())  # the finding whose boxes come first in each image
     value = table["value"][first]
     assert value["attention", "reference", "mass_minus_chance", np.nan] > 0.4
     assert value["attention", "generated", "mass_minus_chance", np.nan] == pytest.approx(0, abs=1e-6)

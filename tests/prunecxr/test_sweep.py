@@ -6,17 +6,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tests.prunecxr.test_training import CHOICE, NETWORK, files
+from tests.classification.test_training import CHOICE, NETWORK, files
 from torch import nn
 from torch.nn.utils import prune
 
+from cxrflow.classification.classifier import load_classifier
+from cxrflow.classification.training import train_classifier
 from cxrflow.forgetting.predictions import read_seed
 from cxrflow.prunecxr import sweep as module
-from cxrflow.prunecxr.classifier import load_classifier
 from cxrflow.prunecxr.settings import SweepSettings, chunk_of
 from cxrflow.prunecxr.storage import magnitude_table, storage_table
 from cxrflow.prunecxr.sweep import SweepChoice, SweepFiles, sweep
-from cxrflow.prunecxr.training import train_classifier
 
 SHARES = (0.0, 0.3, 0.6, 0.9)
 SWEEP = SweepChoice(CHOICE.data, NETWORK, SweepSettings(sparsities=SHARES, batch_size=20), seed=3, chunk=0)

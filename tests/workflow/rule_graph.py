@@ -4,7 +4,7 @@ import re
 
 import networkx as nx
 
-ROOMS = ("cohort", "reports", "neural", "prunecxr", "forgetting")
+ROOMS = ("cohort", "reports", "backbone", "neural", "prunecxr", "forgetting", "patchib")
 
 
 def picture(mermaid: str) -> str:

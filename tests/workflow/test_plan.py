@@ -30,7 +30,16 @@ def test_a_real_cohort_is_planned_with_default_and_published_settings(mimic, lay
     plan = done.stdout + done.stderr
     assert done.returncode == 0, plan
     assert "neural_train_vlm" in plan
+    assert "patchib_train" in plan
     assert "cohort_simulate" not in plan
+
+
+def test_published_towers_need_no_stand_in(mimic):
+    layers = ["tests/config/mimic.yaml", "workflow/presets/paper.yaml"]
+    planned = jobs(mimic.snakemake("--dry-run", "--quiet", "rules", "--configfile", *layers).stdout)
+    assert planned["patchib_train"] == 16  # five models with three seeds, and the frozen one
+    assert planned["patchib_export"] == 6
+    assert not {"backbone_train", "patchib_train_towers"} & set(planned)
 
 
 @pytest.fixture

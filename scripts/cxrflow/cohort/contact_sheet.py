@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.patches import Rectangle
 
 from cxrflow.cohort.decoding import decode
+from cxrflow.cohort.hounsfield import Window
 from cxrflow.cohort.tables import read_labels
 from cxrflow.files import confined
 from cxrflow.plotting import PALETTE, caption, figure_style, save_figure
@@ -21,12 +22,14 @@ SHOWN_SIZE = 320  # pixels along each side to which an image is decoded for the 
 NORMAL = "No Finding"
 
 
-def write_contact_sheet(manifest: Path, index: Path, root: Path, output: Path, simulated: bool) -> None:
+def write_contact_sheet(
+    manifest: Path, index: Path, root: Path, output: Path, simulated: bool, window: Window | None = None
+) -> None:
     """Draw up to six images of every label that occurs in `manifest`, 'No Finding' first, into the figure `output`.
 
     Images are read below `root`; those that could not be decoded are not in the store's `index`. Boxes of the row's
     label are solid, those of other labels dashed. Works as well for a cohort without boxes or without labels (then its
-    first images make the only row).
+    first images make the only row). CT slices are shown through `window` (HU).
     """
     table = pd.read_parquet(manifest).sort_values("image_id", ignore_index=True)
     table = table[table["image_id"].isin(pd.read_parquet(index, columns=["image_id"])["image_id"])]
@@ -40,8 +43,9 @@ def write_contact_sheet(manifest: Path, index: Path, root: Path, output: Path, s
             for axis in line:
                 axis.set_axis_off()
             for axis, (_, row) in zip(line, examples.iterrows(), strict=False):
-                _show(axis, row, label, root)
-        figure.suptitle("Radiographs of each label" + (", simulated" if simulated else ""))
+                _show(axis, row, label, root, window)
+        kind = "CT slices" if window else "Radiographs"
+        figure.suptitle(f"{kind} of each label" + (", simulated" if simulated else ""))
         images, patients = len(table), table["patient_id"].nunique()
         text = f"{images} images of {patients} patients. Boxes: solid for the row's label, dashed for others."
         caption(figure, text, simulated)
@@ -66,8 +70,8 @@ def _spread(table: pd.DataFrame) -> pd.DataFrame:
     return patients.iloc[np.unique(np.linspace(0, len(patients) - 1, min(COLUMNS, len(patients))).astype(int))]
 
 
-def _show(axis: "Axes", row: "pd.Series[Any]", label: str, root: Path) -> None:
-    shown = decode(confined(root, row["path"]), SHOWN_SIZE)
+def _show(axis: "Axes", row: "pd.Series[Any]", label: str, root: Path, window: Window | None) -> None:
+    shown = decode(confined(root, row["path"]), SHOWN_SIZE, window)
     # The square is stretched back to the image's own shape, and boxes are in its pixels.
     axis.imshow(shown, cmap="gray", vmin=0, vmax=255, extent=(0, row["width"], row["height"], 0))
     for box in row["boxes"] if row["boxes"] is not None else ():

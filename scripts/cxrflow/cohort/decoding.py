@@ -1,8 +1,8 @@
 """Radiographs of any public format as 8-bit grey, and the reasons for which a file is refused.
 
 JPEG and PNG of 8 bits are taken as they are (colour by its luma, transparency ignored). The minimum and maximum of a
-16-bit PNG become 0 and 255. DICOM is brought to 0..255 as `cxrflow.cohort.dicom` says. Both are averaged over area
-before they are rounded to 8 bits.
+16-bit PNG become 0 and 255; where it stores Hounsfield units, the ends of a window do. DICOM is brought to 0..255 as
+`cxrflow.cohort.dicom` says. Deep images are averaged over area before they are rounded to 8 bits.
 """
 
 import io
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cxrflow.cohort.hounsfield import Window, windowed
 from cxrflow.cohort.unreadable import MAXIMUM_PIXELS, TOO_LARGE, UnreadableImageError
 
 # Raised whenever the same file would give other pixels: stores begun under another rule are not continued.
@@ -44,13 +45,16 @@ def dimensions(path: Path) -> tuple[int, int]:
             return image.height, image.width
 
 
-def decode(source: Path | bytes, size: int) -> NDArray[np.uint8]:
+def decode(source: Path | bytes, size: int, window: Window | None = None) -> NDArray[np.uint8]:
     """Return the image of a file, or of its content, as (size, size) grey, averaged over the area of each pixel.
 
-    The aspect ratio is not kept (as NEURAL resizes its input to a square). Raises UnreadableImageError where the file
-    is not a whole, reasonable image.
+    The aspect ratio is not kept (as NEURAL resizes its input to a square). With a `window` (HU) a 16-bit PNG holds
+    Hounsfield units as DeepLesion stores them. Raises UnreadableImageError where the file is not a whole, reasonable
+    image.
     """
-    image = _grey_image(source, (2 * size, 2 * size))  # JPEG decodes at a fraction of its size where that is enough
+    image = _grey_image(
+        source, (2 * size, 2 * size), window
+    )  # JPEG decodes at a fraction of its size where that is enough
     return _rounded(image.resize((size, size), Image.Resampling.BOX))
 
 
@@ -59,14 +63,14 @@ def decode_whole(source: Path | bytes) -> NDArray[np.uint8]:
     return _rounded(_grey_image(source, None))
 
 
-def _grey_image(source: Path | bytes, at_least: tuple[int, int] | None) -> Image.Image:
+def _grey_image(source: Path | bytes, at_least: tuple[int, int] | None, window: Window | None = None) -> Image.Image:
     """Return the image in mode L (8 bits), or in mode F (0..255, not rounded) where the source is deeper."""
     content = source if isinstance(source, bytes) else source.read_bytes()
     if not content:
         raise UnreadableImageError(EMPTY)
     with _told():
         stream = io.BytesIO(content)
-        image = _radiograph(stream) if _is_dicom(stream) else _picture(content, at_least)
+        image = _radiograph(stream) if _is_dicom(stream) else _picture(content, at_least, window)
     lowest, highest = image.getextrema()
     if lowest == highest:
         raise UnreadableImageError(FLAT)
@@ -118,12 +122,13 @@ def _opened(stream: BinaryIO) -> Image.Image:
     return image
 
 
-def _picture(content: bytes, at_least: tuple[int, int] | None) -> Image.Image:
+def _picture(content: bytes, at_least: tuple[int, int] | None, window: Window | None) -> Image.Image:
     with _opened(io.BytesIO(content)) as image:
         if image.format == "PNG" and content[24] == 16 and content[25] != 0:  # bit depth and colour type (IHDR)
             raise UnreadableImageError("the PNG has 16 bits with colour or transparency")
         if image.mode.startswith("I"):
-            return _stretched(np.asarray(image))
+            pixels = np.asarray(image)
+            return _stretched(pixels) if window is None else Image.fromarray(windowed(pixels, window))
         image.draft("L", at_least or image.size)
         return image.convert("L")
 

@@ -5,10 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from cxrflow.cohort.hounsfield import Window, named_window
 from cxrflow.cohort.long_tail import PARTS, LongTail, label_file
 from cxrflow.errors import UserError
 
-Format = Literal["mimic-cxr-jpg", "mimic-cxr-dicom", "nih", "chexpert", "chexpert-plus", "openi-xml", "openi-csv"]
+Format = Literal[
+    "mimic-cxr-jpg", "mimic-cxr-dicom", "nih", "chexpert", "chexpert-plus", "openi-xml", "openi-csv", "deeplesion",
+    "slices",
+]  # fmt: skip
 
 SPLIT_TABLE = "mimic-cxr-2.0.0-split.csv.gz"
 METADATA_TABLE = "mimic-cxr-2.0.0-metadata.csv.gz"
@@ -21,6 +25,9 @@ CHEXPERT_TABLES = ("train.csv", "valid.csv")
 CHEXPERT_PLUS_TABLE = "df_chexpert_plus_240401.csv"
 OPENI_REPORTS = ("NLMCXR_reports.tgz", "ecgen-radiology")
 OPENI_CSV_TABLES = ("indiana_reports.csv", "indiana_projections.csv")
+DEEPLESION_TABLE, DEEPLESION_IMAGES = "DL_info.csv", "Images_png"
+DEEPLESION_PADDING = 5
+"""Pixels by which its boxes are wider than the measured diameters on each side, beyond the image's border too."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,8 @@ class Layout:
     """Files with its own labels and official split: not needed where long-tailed label files replace these."""
     long_tail: LongTail | None = None
     """The long-tailed label set of its images, where there is one."""
+    slices: bool = False
+    """Whether its images are CT slices, whose 16-bit files hold Hounsfield units."""
 
 
 _MIMIC = Layout(((METADATA_TABLE,),), "apart", credentialed=True, replaced=((SPLIT_TABLE,),), long_tail="mimic-cxr-lt")
@@ -48,14 +57,21 @@ LAYOUTS: dict[str, Layout] = {
     "chexpert-plus": Layout(((CHEXPERT_PLUS_TABLE,),), "inside", credentialed=True),
     "openi-xml": Layout((OPENI_REPORTS,), "inside", credentialed=False),
     "openi-csv": Layout(((OPENI_CSV_TABLES[0],), (OPENI_CSV_TABLES[1],)), "inside", credentialed=False),
+    "deeplesion": Layout(((DEEPLESION_TABLE,),), "none", credentialed=False, slices=True),
+    "slices": Layout(((".",),), "none", credentialed=False, slices=True),
 }
-SIMULATED: tuple[Format, ...] = ("mimic-cxr-jpg", "nih")
+SIMULATED: tuple[Format, ...] = ("mimic-cxr-jpg", "nih", "deeplesion")
 """Formats in which a cohort can be simulated."""
 
 
 def is_credentialed(cohort: Mapping[str, Any]) -> bool:
     """Return whether a cohort (as configured) holds credentialed data."""
     return cohort["simulate"] is None and LAYOUTS[cohort["format"]].credentialed
+
+
+def window_of(cohort: Mapping[str, Any]) -> Window | None:
+    """Return the window (HU) of a cohort of CT slices, as configured or the widest; None for radiographs."""
+    return named_window(cohort["window"] or "whole") if LAYOUTS[cohort["format"]].slices else None
 
 
 def label_table(name: str) -> str:

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from cxrflow.cohort.hounsfield import WindowName, named_window
 from cxrflow.cohort.layouts import LAYOUTS, SIMULATED, Format
 from cxrflow.cohort.simulation.settings import SimulationSettings
 from cxrflow.settings import Settings, System
@@ -16,10 +17,16 @@ class ReadingSettings(Settings):
     """MIMIC-CXR: which labeler's table gives the labels."""
     label_section: Literal["report", "findings", "impression"] = "report"
     """CheXpert Plus: the part of the reports that its labels were read from."""
-    views: list[Literal["PA", "AP", "FRONTAL", "LATERAL", "LL", "UNKNOWN"]] = Field(
-        default=["PA", "AP", "FRONTAL"], min_length=1
+    views: list[Literal["PA", "AP", "FRONTAL", "LATERAL", "LL", "AXIAL", "UNKNOWN"]] = Field(
+        default=["PA", "AP", "FRONTAL", "AXIAL"], min_length=1
     )
-    """View positions that are kept. FRONTAL is a frontal view of which the table does not tell whether PA or AP."""
+    """View positions that are kept. FRONTAL is a frontal view of which the table does not tell whether PA or AP,
+    AXIAL a CT slice."""
+    context_slices: int | None = Field(default=None, ge=0)
+    """DeepLesion: slices that are kept on either side of a key slice, as far as there are; 0 keeps key slices alone,
+    null all that belong to them."""
+    noisy_lesions: bool = False
+    """DeepLesion: keep lesions that its authors marked as possibly noisy, instead of quarantining them."""
     text_sections: list[str] = Field(default=["findings", "impression"], min_length=1)
     """Report sections that make up the text which models read, in this order."""
     text_rule: Literal["join", "first"] = "join"
@@ -41,8 +48,8 @@ class CohortSettings(Settings):
     format: Format = "mimic-cxr-jpg"
     """Layout of the raw files; it names the adapter that reads them."""
     root: str | None = None
-    """Folder of the images (the one that holds `files/`, `images/`, `train/` or `PNG/`). Absent for a simulated
-    cohort."""
+    """Folder of the images (the one that holds `files/`, `images/`, `train/`, `PNG/` or `Images_png/`; for
+    `slices` the one that holds a folder per patient). Absent for a simulated cohort."""
     tables: str | None = None
     """Folder of the csv tables, where that is not the root: MIMIC-CXR's DICOM files are read with the tables of
     MIMIC-CXR-JPG."""
@@ -70,6 +77,10 @@ class CohortSettings(Settings):
     official_valid: Literal["validate", "test"] = "test"
     """CheXpert and CheXpert Plus: what their small `valid` part, labelled by experts, serves as. The split that is then
     missing is made from the patients of `train`."""
+    window: WindowName | tuple[float, float] | None = None
+    """CT slices: window in Hounsfield units, by its two ends or its name (whole -1000 to 400, soft tissue -160 to 240,
+    lung -1350 to 150, bone -450 to 1050), that 16-bit files are shown through; null: whole. It is one for all slices: a
+    window per slice, as DeepLesion's table has, would tell a lesion's type."""
     image_sizes: list[Annotated[int, Field(gt=0)]] = Field(default=[])
     """Sides in pixels to which the images are decoded, beside those that the systems ask for."""
 
@@ -103,6 +114,17 @@ class CohortSettings(Settings):
     def _reports_where_they_are_apart(self) -> "CohortSettings":
         if LAYOUTS[self.format].reports != "apart" and (self.reports or self.boxes):
             raise ValueError(f"`reports` and `boxes` are keys of MIMIC-CXR, not of {self.format}")
+        return self
+
+    @model_validator(mode="after")
+    def _window_where_there_are_hounsfield_units(self) -> "CohortSettings":
+        if self.window is None:
+            return self
+        if not LAYOUTS[self.format].slices:
+            raise ValueError(f"`window` is a key of CT slices, not of {self.format}")
+        low, high = named_window(self.window)
+        if not low < high:
+            raise ValueError("`window` must be a lower and a higher value in Hounsfield units")
         return self
 
     @model_validator(mode="after")

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from cxrflow.cohort.decoding import decoding_rule
+from cxrflow.cohort.hounsfield import Window
 from cxrflow.errors import UserError
 from cxrflow.files import sha256, write_bytes
 
@@ -57,6 +58,7 @@ class Plan:
     size: int
     shard_images: int
     output: Path
+    window: Window | None = None
 
     @property
     def partial(self) -> Path:
@@ -82,7 +84,7 @@ class Plan:
 
     def fingerprint(self) -> str:
         """Return what a begun store must agree in to be continued."""
-        content = [decoding_rule(), self.size, self.shard_images, self.image_ids, self.paths]
+        content = [decoding_rule(), self.size, self.shard_images, self.image_ids, self.paths, *(self.window or ())]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 

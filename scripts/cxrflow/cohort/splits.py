@@ -51,7 +51,7 @@ def split_patients(manifest: pd.DataFrame, labels: list[str], shares: dict[str, 
     """
     positive = manifest.groupby("patient_id")[labels].max().eq(1.0).sort_index()
     order = positive.sum().sort_values(kind="stable").index
-    stratum = positive[order].to_numpy().argmax(axis=1) + len(labels) * ~positive.to_numpy().any(axis=1)
+    stratum = np.column_stack([positive[order], ~positive.to_numpy().any(axis=1)]).argmax(axis=1)
     random = np.random.default_rng(seed).permutation(len(positive))
     ranked = random[np.argsort(stratum[random], kind="stable")]
     # A low-discrepancy sequence along the strata keeps the shares of every contiguous run close to the target.

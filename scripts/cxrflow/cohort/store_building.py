@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from cxrflow.cohort.decoding import decode
+from cxrflow.cohort.hounsfield import Window
 from cxrflow.cohort.quarantine import Quarantine
 from cxrflow.cohort.shards import Partial, Plan, Shard, Source, stamp
 from cxrflow.cohort.unreadable import MISSING, UnreadableImageError
@@ -37,18 +38,20 @@ def build_store(
     refused: Quarantine,
     accept: Callable[[], None] | None = None,
     shard_images: int | None = None,
+    window: Window | None = None,
 ) -> None:
     """Decode every image of `manifest` below `root` into `output` (.npy), with its index (.parquet) and checksum.
 
     Images that can't be decoded go to `refused` and not into the store. `accept` is called once all are decoded and
-    before the store takes its name: when it raises, the decoded images stay for the next run. Memory is bounded by two
-    shards (64 MB each, at most 1,024 images) and what `workers` files take. Raises UserError where the disk is too
-    small, another process builds the same store, or a path leads out of `root`.
+    before the store takes its name: when it raises, the decoded images stay for the next run. Files of Hounsfield units
+    are shown through `window`. Memory is bounded by two shards (64 MB each, at most 1,024 images) and what `workers`
+    files take. Raises UserError where the disk is too small, another process builds the same store, or a path leads out
+    of `root`.
     """
     if manifest.empty:
         raise UserError("The manifest names no image.", "see the quarantine of the manifest.")
     images = shard_images or max(1, min(SHARD_IMAGES, SHARD_BYTES // size**2))
-    plan = Plan(manifest["image_id"].tolist(), manifest["path"].tolist(), size, images, output)
+    plan = Plan(manifest["image_id"].tolist(), manifest["path"].tolist(), size, images, output, window)
     pool = ThreadPoolExecutor(workers)
     try:
         with Partial.open(plan) as partial:
@@ -89,8 +92,8 @@ def _decode_missing(partial: Partial, root: Path, pool: ThreadPoolExecutor) -> N
         if shard in partial.done:
             continue
         pixels = np.zeros((len(shard), partial.plan.size, partial.plan.size), dtype=np.uint8)
-        paths = partial.plan.paths[shard.start : shard.stop]
-        work = [pool.submit(_decode_into, pixels[row], root, path) for row, path in enumerate(paths)]
+        paths, window = partial.plan.paths[shard.start : shard.stop], partial.plan.window
+        work = [pool.submit(_decode_into, pixels[row], root, path, window) for row, path in enumerate(paths)]
         waiting.append((shard, pixels, work))
         if len(waiting) > 1:
             _finish(partial, *waiting.popleft())
@@ -103,7 +106,7 @@ def _finish(partial: Partial, shard: Shard, pixels: np.ndarray, work: list[Futur
     logger.info("%d of %d images decoded", shard.stop, len(partial.plan.paths))
 
 
-def _decode_into(pixels: np.ndarray, root: Path, path: str) -> Source:
+def _decode_into(pixels: np.ndarray, root: Path, path: str, window: Window | None) -> Source:
     """Read the file once: its bytes give the checksum and, in `pixels` (size, size), the image."""
     file = confined(root, path)
     try:
@@ -119,7 +122,7 @@ def _decode_into(pixels: np.ndarray, root: Path, path: str) -> Source:
         ) from None
     checksum = hashlib.sha256(content).hexdigest()
     try:
-        pixels[...] = decode(content, len(pixels))
+        pixels[...] = decode(content, len(pixels), window)
         reason = ""
     except UnreadableImageError as error:
         reason = str(error)

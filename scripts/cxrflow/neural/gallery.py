@@ -10,21 +10,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cxrflow.boxes import finding_covers
 from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.cohort.store import ImageStore
 from cxrflow.neural.exports import Exports
-from cxrflow.neural.pointing import finding_covers
 from cxrflow.neural.pruning import kept_counts, patch_order
 from cxrflow.neural.settings import GRID_SIDE, PruningSettings
 from cxrflow.neural.texts import texts_by_image
-from cxrflow.plotting import PALETTE, caption, figure_style, save_figure
+from cxrflow.panels import Panel, draw_boxes, draw_row, enlarged, panel_canvas, typical_rows
+from cxrflow.plotting import caption, figure_style, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-ROWS = 6
-PANEL = 2.15  # inches
 LINE, LINES = 0.17, 2  # inches of a line of text below a row; how many there are
 CHARACTERS = 38  # of text below one panel
 
@@ -73,12 +71,13 @@ def plot_gallery(
     texts = shown_texts(looks.scores)
     examples = typical_examples(looks.samples, looks.scores[texts[-1]])
     with figure_style():
-        figure, grid = _canvas(len(examples), len(texts) + 3, bool(looks.written) and simulated)
+        room = LINE * (LINES + 0.6) if looks.written and simulated else 0.0
+        figure, grid = panel_canvas(len(examples), len(texts) + 3, room)
         for row, (finding, position) in zip(grid, examples.items(), strict=False):
             sample = looks.samples.iloc[position]
             image = store.images[store.rows([sample["image_id"]])[0]]
             panels = row_panels(image, {text: looks.scores[text][position] for text in texts}, shares, pruning)
-            _draw_row(row, image, panels)
+            draw_row(row, panels)
             for number, axis in enumerate(row):
                 draw_boxes(axis, sample, finding, image.shape[0], 0.8 if number else 1.6)
             row[0].set_title(finding, loc="left", fontsize=10)
@@ -95,23 +94,12 @@ def shown_texts(scores: Mapping[str, NDArray[np.float32]]) -> list[str]:
 
 def typical_examples(samples: pd.DataFrame, scores: NDArray[np.float32]) -> dict[str, int]:
     """Return the position of the example of each of the commonest findings with boxes."""
-    covers = finding_covers(samples)
+    covers = finding_covers(samples, GRID_SIDE)
     if covers.empty:
         return {}
     mass = [float(scores[row.position] @ row.cover) for row in covers.itertuples()]  # type: ignore[index]
-    ranked = covers.assign(mass=mass).sort_values(["finding", "mass", "position"])
-    common = ranked["finding"].value_counts().sort_index(kind="stable").sort_values(ascending=False, kind="stable")
-    middle = {finding: group.iloc[len(group) // 2] for finding, group in ranked.groupby("finding")}
-    return {str(finding): int(middle[finding]["position"]) for finding in common.index[:ROWS]}
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One picture of a row: its title, the image below, and how strongly attention colours each pixel (0 to 1)."""
-
-    title: str
-    image: NDArray[np.uint8]
-    heat: NDArray[np.float32] | None = None
+    typical = typical_rows(covers, mass)
+    return dict(zip(typical["finding"], typical["position"].tolist(), strict=True))
 
 
 def row_panels(
@@ -121,11 +109,10 @@ def row_panels(
     pruning: PruningSettings,
 ) -> list[Panel]:
     """Return the pictures of one radiograph: itself, attention (144,) by text on one scale, two shares of patches."""
-    size, most = image.shape[0] // GRID_SIDE, max(float(values.max()) for values in scores.values())
+    most = max(float(values.max()) for values in scores.values())
     panels = [Panel("", image)]
     for text, values in scores.items():
-        heat = np.kron(values.reshape(GRID_SIDE, GRID_SIDE) / most, np.ones((size, size), np.float32))
-        panels.append(Panel(TITLES[text], image, heat))
+        panels.append(Panel(TITLES[text], image, enlarged(values / most, image.shape[0])))
     order = patch_order(list(scores.values())[-1][None])[0]
     for share, count in zip(shares, kept_counts(shares, pruning.mode), strict=True):
         panels.append(Panel(f"{share:g} % kept ({count} patches)", pruned_image(image, order[:count])))
@@ -136,8 +123,7 @@ def pruned_image(image: NDArray[np.uint8], patches: NDArray[np.uint8]) -> NDArra
     """Return the image with every other patch black."""
     inside = np.zeros(GRID_SIDE * GRID_SIDE, dtype=bool)
     inside[patches] = True
-    size = image.shape[0] // GRID_SIDE
-    return np.where(np.kron(inside.reshape(GRID_SIDE, GRID_SIDE), np.ones((size, size), dtype=bool)), image, 0)
+    return np.where(enlarged(inside, image.shape[0]), image, 0)
 
 
 def gallery_note(texts: Sequence[str]) -> str:
@@ -148,39 +134,6 @@ def gallery_note(texts: Sequence[str]) -> str:
         "(orange). Attention of the decoder while it reads each report, one colour scale per row; kept patches are "
         f"those of the {'model' if own else 'radiologist'}'s report."
     )
-
-
-def draw_boxes(axis: "Axes", sample: pd.Series, finding: str, side: int, width: float) -> None:
-    """Outline the boxes of a finding (pixels of the source) on an image of `side` pixels."""
-    from matplotlib.patches import Rectangle
-
-    across, down = side / sample["width"], side / sample["height"]
-    for box in sample["boxes"]:
-        if box["label"] == finding:
-            place, size = (box["x"] * across, box["y"] * down), (box["w"] * across, box["h"] * down)
-            axis.add_patch(Rectangle(place, *size, fill=False, edgecolor=PALETTE[1], linewidth=width))
-
-
-def _canvas(rows: int, columns: int, texts: bool) -> "tuple[Figure, NDArray]":
-    """Return a figure and its panels (rows, columns), with room for text below each row."""
-    import matplotlib.pyplot as plt
-
-    room = LINE * (LINES + 0.6) if texts else 0.0
-    height = max(1, rows) * (PANEL + 0.3 + room)
-    figure, grid = plt.subplots(max(1, rows), columns, figsize=(PANEL * columns, height), squeeze=False)
-    gap = (0.3 + room) / PANEL
-    figure.subplots_adjust(left=0, right=1, top=1 - 0.25 / height, bottom=room / height, wspace=0.03, hspace=gap)
-    for axis in grid.flat:
-        axis.set_axis_off()
-    return figure, grid
-
-
-def _draw_row(row: NDArray, image: NDArray[np.uint8], panels: Sequence[Panel]) -> None:
-    for axis, panel in zip(row, panels, strict=True):
-        axis.imshow(panel.image, cmap="gray", vmin=0, vmax=255)
-        axis.set_title(panel.title, fontsize=8.5)
-        if panel.heat is not None:
-            axis.imshow(panel.heat, cmap="autumn", vmin=0, vmax=1, alpha=0.75 * panel.heat)
 
 
 def _write(axis: "Axes", text: str, panels: int) -> None:

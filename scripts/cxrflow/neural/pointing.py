@@ -1,12 +1,12 @@
 """Does attention point at the lesion? Attention and kept patches inside the true boxes, compared with chance."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cxrflow.boxes import finding_covers
 from cxrflow.metrics import interval, resample_weights, weighted_mean
 from cxrflow.neural.settings import GRID_SIDE, EvaluationSettings
 
@@ -19,32 +19,6 @@ COLUMNS = (
     *("finding", "selector", "text", "kept_percent", "metric", "value", "low", "high", "chance"),
     *("n", "n_patients"),
 )
-
-
-def box_cover(boxes: Iterable[Mapping[str, Any]], height: float, width: float) -> Floats:
-    """Return (144,): the share of each patch that the union of boxes covers; boxes in pixels of a height x width image.
-
-    The union is counted at 1/16 of a patch, so that overlapping boxes are not counted twice.
-    """
-    side = GRID_SIDE * 16
-    mask = np.zeros((side, side), dtype=bool)
-    for box in boxes:
-        x0, x1 = (round(side * edge / width) for edge in (box["x"], box["x"] + box["w"]))
-        y0, y1 = (round(side * edge / height) for edge in (box["y"], box["y"] + box["h"]))
-        mask[max(0, y0) : max(0, y1), max(0, x0) : max(0, x1)] = True
-    return mask.reshape(GRID_SIDE, 16, GRID_SIDE, 16).mean(axis=(1, 3)).ravel()
-
-
-def finding_covers(samples: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per image and boxed finding: position (row of `samples`), patient_id, finding, cover (144,)."""
-    rows: list[dict[str, Any]] = []
-    for position, sample in enumerate(samples.to_dict("records")):
-        boxes = [] if sample["boxes"] is None else list(sample["boxes"])
-        for finding in sorted({box["label"] for box in boxes}):
-            own = [box for box in boxes if box["label"] == finding]
-            cover = box_cover(own, sample["height"], sample["width"])
-            rows.append({"position": position, "patient_id": sample["patient_id"], "finding": finding, "cover": cover})
-    return pd.DataFrame(rows, columns=["position", "patient_id", "finding", "cover"])
 
 
 def pointing_table(
@@ -64,7 +38,7 @@ def pointing_table(
     attention map of all these images: above 0, attention moves with the finding. Intervals resample patients.
     """
     rows: list[dict[str, object]] = []
-    covers = finding_covers(samples)
+    covers = finding_covers(samples, GRID_SIDE)
     priors = {text: values.mean(axis=0, dtype=np.float64) for text, values in sorted(scores.items())}
     for finding, group in covers.groupby("finding", sort=True):
         places, cover = group["position"].to_numpy(), np.stack(group["cover"].tolist())

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cxrflow.prunecxr.classifier import load_classifier
+from cxrflow.classification.classifier import load_classifier
+from cxrflow.classification.settings import NetworkSettings
 from cxrflow.prunecxr.pruning import DenseWeights, pruned_count
-from cxrflow.prunecxr.settings import Method, NetworkSettings
+from cxrflow.prunecxr.settings import Method
 
 BINS = 50
 WORD = 4  # bytes of a float32, and of an index

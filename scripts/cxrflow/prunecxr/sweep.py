@@ -17,14 +17,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from cxrflow.classification.classifier import load_classifier
+from cxrflow.classification.radiographs import LabelledRadiographs, class_names, split_radiographs
+from cxrflow.classification.settings import DataSettings, NetworkSettings
+from cxrflow.classification.training import predict_logits
 from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.files import atomic_path, write_json, write_text
 from cxrflow.forgetting.predictions import DENSE, write_predictions
-from cxrflow.prunecxr.classifier import load_classifier
 from cxrflow.prunecxr.pruning import DenseWeights
-from cxrflow.prunecxr.radiographs import LabelledRadiographs, class_names, split_radiographs
-from cxrflow.prunecxr.settings import DataSettings, Method, NetworkSettings, SweepSettings, chunk_of
-from cxrflow.prunecxr.training import predict_logits
+from cxrflow.prunecxr.settings import Method, SweepSettings, chunk_of
 from cxrflow.training import arithmetic, fingerprint, prepare_torch, this_device
 
 logger = logging.getLogger(__name__)

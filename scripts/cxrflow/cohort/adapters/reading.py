@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cxrflow.cohort.adapters import chexpert, chexpert_plus, mimic, nih, openi
+from cxrflow.cohort.adapters import chexpert, chexpert_plus, deeplesion, mimic, nih, openi, slices
 from cxrflow.cohort.adapters.raw import RawCohort, SectionedReport, Source, refuse, with_scaled_boxes
 from cxrflow.cohort.decoding import EMPTY, dimensions
 from cxrflow.cohort.quarantine import Quarantine
@@ -31,6 +31,8 @@ ADAPTERS: dict[str, Adapter] = {
     "chexpert-plus": chexpert_plus.read_chexpert_plus,
     "openi-xml": openi.read_xml,
     "openi-csv": openi.read_csv,
+    "deeplesion": deeplesion.read_deeplesion,
+    "slices": slices.read_slices,
 }
 AT_ONCE = 1024
 """Files that a thread looks at before it takes the next ones."""

@@ -55,7 +55,7 @@ def cast_rays(anatomy: Anatomy, landmarks: Landmarks, patient: Patient, exposure
     depth = anatomy.axes()[0].astype(np.float64)
     across, down = _pixel_plane(exposure, size, size // CELL + 1)
     body = np.stack([_habitus(across, patient), down / patient.height], axis=-1)
-    common, with_depth = _waves(across, down, patient)
+    common, with_depth = elastic_waves(across, down, patient)
     common += _domes(across, down, landmarks, patient)
     common[..., 0] += patient.scoliosis * np.sin(down / 55.0)
     turn = np.tan(np.deg2rad([exposure.yaw, exposure.tilt]))
@@ -65,9 +65,9 @@ def cast_rays(anatomy: Anatomy, landmarks: Landmarks, patient: Patient, exposure
     heart = _heart(across, down, landmarks, patient) * scale
     nearness = np.exp(-(((depth - landmarks.heart[0]) / 62.0) ** 4))
     return Rays(
-        base=_refine(base, size),
-        linear=_refine(linear, size),
-        heart=_refine(heart, size),
+        base=refine(base, size),
+        linear=refine(linear, size),
+        heart=refine(heart, size),
         depth=tuple(depth.tolist()),
         nearness=tuple(nearness.tolist()),
     )
@@ -90,7 +90,7 @@ def _grid_units(anatomy: Anatomy) -> tuple[Doubles, Doubles]:
     return scale, offset
 
 
-def _refine(field: Doubles, size: int) -> torch.Tensor:
+def refine(field: Doubles, size: int) -> torch.Tensor:
     """Interpolate a smooth field (points, points, 2) to every pixel by cubic splines: (size, size, 2)."""
     spline = torch.from_numpy(_spline(field.shape[0], size))
     columns = spline @ torch.from_numpy(field.astype(np.float32))  # (points, size, 2)
@@ -120,7 +120,7 @@ def _habitus(across: Doubles, patient: Patient) -> Doubles:
     return scaled - np.sign(scaled) * beyond * (1 - 1 / patient.flank)
 
 
-def _waves(across: Doubles, down: Doubles, patient: Patient) -> tuple[Doubles, Doubles]:
+def elastic_waves(across: Doubles, down: Doubles, patient: Patient) -> tuple[Doubles, Doubles]:
     """Elastic displacement (points, points, 2) in millimetres: common to all slabs, and per 100 mm of depth."""
     common = np.zeros((*across.shape, 2))
     with_depth = np.zeros_like(common)

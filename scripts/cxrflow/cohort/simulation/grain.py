@@ -19,9 +19,17 @@ class Grain:
 GRAINS = {256: Grain((1, 2), 2), 384: Grain((3, 4), 2), 512: Grain((1, 1), 3)}
 
 
-def chest_name(anatomy: str, size: int) -> str:
-    """Name the chest for images of `size` pixels: the phantom has one grain, the scan ('ct') that of the next larger
-    size of `GRAINS`, or of the largest."""
+VOLUME = "volume_"
+"""Begins the names of chests that CT slices are cut from."""
+# Size of CT slices in pixels -> voxels that are made one, across and in depth: 1.41 or 0.70 mm.
+VOXELS = {256: 2, 512: 1}
+
+
+def chest_name(anatomy: str, size: int, slices: bool = False) -> str:
+    """Name the chest for images of `size` pixels, radiographs or CT `slices`: the phantom has one grain, the scan
+    ('ct') that of the next larger size of `GRAINS` or `VOXELS`, or of the largest."""
+    begin = VOLUME if slices else ""
     if anatomy == "phantom":
-        return anatomy
-    return f"{anatomy}_{min((key for key in GRAINS if key >= size), default=max(GRAINS))}"
+        return begin + anatomy
+    sizes = VOXELS if slices else GRAINS
+    return f"{begin}{anatomy}_{min((key for key in sizes if key >= size), default=max(sizes))}"

@@ -25,7 +25,7 @@ Labels = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class MarkedBox:
-    """A finding's box in one image, under the label that it makes positive."""
+    """A finding's box in one image, under the label that it makes positive; `text` is what the data set says of it."""
 
     label: str
     text: str
@@ -34,9 +34,9 @@ class MarkedBox:
 
 @dataclass(frozen=True)
 class Rendered:
-    """One image: its 8-bit pixels (size, size) and what it shows where."""
+    """One image: its pixels (size, size), 8-bit grey or Hounsfield units, and what it shows where."""
 
-    pixels: NDArray[np.uint8]
+    pixels: NDArray[np.uint8] | Floats
     boxes: tuple[MarkedBox, ...]
 
 

@@ -20,7 +20,7 @@ from cxrflow.errors import UserError
 
 VOXELS_PER_SLAB = 14
 HEAD_SLICES, FOOT_SLICES = 5, 14
-_LOBE_STRUCTURES = (
+LOBE_STRUCTURES = (
     "lung_upper_lobe_left",
     "lung_lower_lobe_left",
     "lung_upper_lobe_right",
@@ -46,12 +46,12 @@ def scan_folder() -> Path:
 
 def scanned_anatomy(folder: Path, grain: Grain) -> Anatomy:
     """Read the scan below `folder` and sum it into slabs of the given grain: about 8 s, 1 GB."""
-    hounsfield, labels, spacing = _read(folder)
-    names = _structures(folder / "structures.csv")
-    body = _body(hounsfield)
+    hounsfield, labels, spacing = read_scan(folder)
+    names = structures(folder / "structures.csv")
+    body = body_mask(hounsfield)
     depth = _depth(body)
     hounsfield, labels, body = hounsfield[:, depth], labels[:, depth], body[:, depth]
-    near = _near(_members(names, _is_bone)[labels[:, ::2, ::2]])
+    near = _near(members(names, is_bone)[labels[:, ::2, ::2]])
     sums = [
         _slab(hounsfield[:, slab], labels[:, slab], body[:, slab], near[:, slab], names)
         for slab in (slice(first, first + VOXELS_PER_SLAB) for first in range(0, labels.shape[1], VOXELS_PER_SLAB))
@@ -75,7 +75,7 @@ def scanned_anatomy(folder: Path, grain: Grain) -> Anatomy:
     )
 
 
-def _read(folder: Path) -> tuple[Floats, Bytes, tuple[float, float, float]]:
+def read_scan(folder: Path) -> tuple[Floats, Bytes, tuple[float, float, float]]:
     """Scan and mask (slices, depth, columns), feet first, and the steps across, in depth and between slices (mm)."""
     import nibabel  # only this rule reads scans
 
@@ -93,23 +93,23 @@ def _read(folder: Path) -> tuple[Floats, Bytes, tuple[float, float, float]]:
     return np.asarray(image.dataobj, dtype=np.float32).T, labels.T, (spacing[0], spacing[1], spacing[2])
 
 
-def _structures(path: Path) -> dict[str, int]:
+def structures(path: Path) -> dict[str, int]:
     with open(path, newline="") as stream:
         return {row["structure"]: int(row["id"]) for row in csv.DictReader(stream)}
 
 
-def _is_bone(name: str) -> bool:
+def is_bone(name: str) -> bool:
     return name.startswith(_BONES)
 
 
-def _members(names: dict[str, int], chosen: Callable[[str], bool]) -> NDArray[np.bool_]:
+def members(names: dict[str, int], chosen: Callable[[str], bool]) -> NDArray[np.bool_]:
     """Table (256) of the labels whose structure is among the chosen: `table[labels]` is their mask."""
     table = np.zeros(256, dtype=bool)
     table[[number for name, number in names.items() if chosen(name)]] = True
     return table
 
 
-def _body(hounsfield: Floats) -> NDArray[np.bool_]:
+def body_mask(hounsfield: Floats) -> NDArray[np.bool_]:
     """Largest connected piece, holes filled: table, gown and the air around them are left out."""
     coarse = np.ascontiguousarray(hounsfield[:, ::2, ::2] > -300)
     opened = ndimage.binary_opening(coarse, np.ones((1, 5, 5), dtype=bool))
@@ -143,14 +143,14 @@ def _slab(
     One slab at a time stays in the processor's cache; the whole scan would not.
     """
     lungs, bones, spine = (
-        _members(names, chosen)[labels]
-        for chosen in (_LOBE_STRUCTURES.__contains__, _is_bone, lambda name: name.startswith("vertebrae"))
+        members(names, chosen)[labels]
+        for chosen in (LOBE_STRUCTURES.__contains__, is_bone, lambda name: name.startswith("vertebrae"))
     )
     water = _water_equivalent(hounsfield, lungs, bones, near_bone & (labels == 0), body)
     excess = np.where(bones, np.maximum(water - np.float32(1.05), 0), 0)
     water -= excess
     excess[spine] *= np.float32(SPINE_SHARE)
-    organs = [_members(names, group.__contains__)[labels] for group in (*((one,) for one in _LOBE_STRUCTURES), _HEART)]
+    organs = [members(names, group.__contains__)[labels] for group in (*((one,) for one in LOBE_STRUCTURES), _HEART)]
     volumes = (np.where(lungs, 0, water), excess, np.where(lungs, water, 0), *organs)
     return np.stack([volume.sum(axis=1, dtype=np.float32) for volume in volumes])
 

@@ -12,15 +12,13 @@ from dataclasses import asdict
 from functools import partial
 from multiprocessing import get_context, parent_process
 from pathlib import Path
+from typing import Any
 
-from cxrflow.cohort.simulation.anatomy import Anatomy, load_anatomy
 from cxrflow.cohort.simulation.checksums import SUMS, write_sums
-from cxrflow.cohort.simulation.landmarks import Landmarks, find_landmarks
 from cxrflow.cohort.simulation.projection import Box
-from cxrflow.cohort.simulation.rendering import MarkedBox, render_scene
-from cxrflow.cohort.simulation.scene import Scene
+from cxrflow.cohort.simulation.rendering import MarkedBox
 from cxrflow.cohort.simulation.settings import SimulationSettings
-from cxrflow.cohort.simulation.trees import TREES
+from cxrflow.cohort.simulation.trees import TREES, Drawn, Tree
 from cxrflow.files import sha256, write_bytes, write_json
 from cxrflow.memory import keep_freed_memory
 
@@ -28,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 RECORDS, FINGERPRINT = "simulation/boxes", "simulation.json"
 SCENES_PER_TASK = 20
-_MAKERS = ("chests.py", "grain.py", "phantom.py", "scan.py")  # of the anatomy
+_MAKERS = ("chests.py", "ct_phantom.py", "ct_scan.py", "grain.py", "phantom.py", "scan.py")  # of the anatomy
 
 
 def simulate_cohort(root: Path, chest: Path, layout: str, settings: SimulationSettings, workers: int) -> None:
@@ -53,21 +51,20 @@ def simulate_cohort(root: Path, chest: Path, layout: str, settings: SimulationSe
     write_sums([root / name for name in tree.folders])
 
 
-def make_scenes(root: Path, chest: Path, layout: str, settings: SimulationSettings, scenes: list[Scene]) -> int:
+def make_scenes(root: Path, chest: Path, layout: str, settings: SimulationSettings, scenes: list[Drawn]) -> int:
     """Render the images of `scenes` that are not there yet; return how many were made."""
     return sum(_make_scene(root, chest, layout, settings, scene) for scene in scenes)
 
 
-def _make_scene(root: Path, chest: Path, layout: str, settings: SimulationSettings, scene: Scene) -> int:
+def _make_scene(root: Path, chest: Path, layout: str, settings: SimulationSettings, scene: Drawn) -> int:
     tree = TREES[layout]
     paths = [root / tree.folders[0] / file for file in scene.files]
     recorded = _record_path(root, scene).exists()
     absent = [image for image, path in enumerate(paths) if not (recorded and path.exists())]
     if not absent:
         return 0
-    anatomy, landmarks = _chest(chest)
     wanted = absent if recorded else list(range(len(paths)))
-    rendered = render_scene(scene, wanted, anatomy, landmarks, tree.labels, settings)
+    rendered = tree.render(scene, wanted, _chest(chest, tree), settings)
     if not recorded:
         found = {scene.images[image]: one.boxes for image, one in zip(wanted, rendered, strict=True)}
         write_json(_record_path(root, scene), {name: [asdict(box) for box in boxes] for name, boxes in found.items()})
@@ -76,19 +73,18 @@ def _make_scene(root: Path, chest: Path, layout: str, settings: SimulationSettin
     return len(wanted)
 
 
-_CHESTS: dict[Path, tuple[Anatomy, Landmarks]] = {}
+_CHESTS: dict[Path, Any] = {}
 
 
-def _chest(path: Path) -> tuple[Anatomy, Landmarks]:
-    """Return an anatomy and its landmarks, read once per process."""
+def _chest(path: Path, tree: Tree) -> Any:
+    """Return what a tree draws from, read once per process."""
     if path not in _CHESTS:
         _CHESTS.clear()
-        anatomy = load_anatomy(path)
-        _CHESTS[path] = (anatomy, find_landmarks(anatomy))
+        _CHESTS[path] = tree.load(path)
     return _CHESTS[path]
 
 
-def _map(function: partial[int], tasks: list[list[Scene]], workers: int) -> Iterator[int]:
+def _map(function: partial[int], tasks: list[list[Drawn]], workers: int) -> Iterator[int]:
     """Map over tasks in one thread per process: more would make results depend on the machine.
 
     There is one process more than `workers`: each image is synced, and while one waits for the disk another draws.
@@ -152,11 +148,11 @@ def _code_hash() -> str:
     return hashlib.sha256("".join(sha256(path) for path in files).encode()).hexdigest()
 
 
-def _record_path(root: Path, scene: Scene) -> Path:
+def _record_path(root: Path, scene: Drawn) -> Path:
     return root / RECORDS / f"{scene.name}.json"
 
 
-def _read_record(root: Path, scene: Scene) -> dict[str, tuple[MarkedBox, ...]]:
+def _read_record(root: Path, scene: Drawn) -> dict[str, tuple[MarkedBox, ...]]:
     record = json.loads(_record_path(root, scene).read_text())
     return {
         image: tuple(MarkedBox(one["label"], one["text"], Box(**one["box"])) for one in record[image])

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from cxrflow.augment import Augmentation
+from cxrflow.classification.settings import DataSettings
 from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.cohort.tables import read_labels
 from cxrflow.errors import UserError
-from cxrflow.prunecxr.settings import DataSettings
 from cxrflow.radiographs import augmented_epoch, read_images
 
 

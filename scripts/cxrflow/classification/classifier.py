@@ -5,12 +5,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from cxrflow.classification.settings import NetworkSettings
 from cxrflow.errors import UserError
 from cxrflow.networks import ImagenetInput, PooledClassifier, SmallResNet, timm_network
-from cxrflow.prunecxr.settings import NetworkSettings
 from cxrflow.weights import load_published, load_weights
 
-KEY = "prunecxr.network"
+KEY = "network"
 STEM_STRIDE = 4  # a stem of stride 2 costs twice the time of all that follows
 
 

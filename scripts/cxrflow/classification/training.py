@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,14 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cxrflow.augment import Augmentation
+from cxrflow.classification.classifier import FrozenNorm, SmallClassifier, build_classifier
+from cxrflow.classification.radiographs import AugmentedRadiographs, LabelledRadiographs, class_names, split_radiographs
+from cxrflow.classification.settings import DataSettings, NetworkSettings, TrainingSettings
 from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.files import write_table
 from cxrflow.forgetting.predictions import DENSE, write_predictions
 from cxrflow.losses import known_cross_entropy, start_at_frequencies
 from cxrflow.metrics import auroc
-from cxrflow.prunecxr.classifier import FrozenNorm, SmallClassifier, build_classifier
-from cxrflow.prunecxr.radiographs import AugmentedRadiographs, LabelledRadiographs, class_names, split_radiographs
-from cxrflow.prunecxr.settings import DataSettings, NetworkSettings, TrainingSettings
 from cxrflow.radiographs import in_order
 from cxrflow.training import (
     Batch,
@@ -55,6 +56,12 @@ class TrainingChoice:
     training: TrainingSettings
     seed: int
     threads: int
+
+    @classmethod
+    def of(cls, params: Any, seed: int, threads: int) -> "TrainingChoice":
+        """Return the choice that a rule's parameters make."""
+        data, network = DataSettings.model_validate(params.data), NetworkSettings.model_validate(params.network)
+        return cls(data, network, TrainingSettings.model_validate(params.training), seed, threads)
 
     def facts(self) -> dict:
         """Return them as plain types, with the arithmetic that this machine makes of `auto`."""

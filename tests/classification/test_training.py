@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from cxrflow import training as loop
+from cxrflow.classification import training
+from cxrflow.classification.classifier import FrozenNorm, build_classifier, load_classifier
+from cxrflow.classification.settings import DataSettings, NetworkSettings, TrainingSettings
+from cxrflow.classification.training import TrainedFiles, TrainingChoice, train_classifier
 from cxrflow.forgetting.predictions import read_classes, read_seed
-from cxrflow.prunecxr import training
-from cxrflow.prunecxr.classifier import FrozenNorm, build_classifier, load_classifier
-from cxrflow.prunecxr.settings import DataSettings, NetworkSettings, TrainingSettings
-from cxrflow.prunecxr.training import TrainedFiles, TrainingChoice, train_classifier
 
 NETWORK = NetworkSettings(widths=(16, 32))
 CHOICE = TrainingChoice(

@@ -1,0 +1,1 @@
+"""PATCHIB: radiographs and reports matched by patches, of which an information bottleneck keeps few."""
