@@ -170,3 +170,14 @@ def test_fingerprint_follows_settings_and_content(tmp_path: Path) -> None:
     assert first != fingerprint({"a": 2}, [file])
     file.write_text("2")
     assert first != fingerprint({"a": 1}, [file])
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_whole_batches_are_dealt_out_and_never_cut(processes):
+    """Where examples of a batch are each other's negatives, half a batch is another loss."""
+    window = [{"x": torch.arange(4.0) + 4 * number} for number in range(2)]
+    parts = [share(window, index, processes, whole=True) for index in range(processes)]
+    assert all(len(batch["x"]) == 4 for part in parts for batch, _ in part)
+    total = sum(weight * batch["x"].mean() for part in parts for batch, weight in part) / processes
+    assert float(total) == pytest.approx(float(sum(batch["x"].mean() for batch in window)))
+    assert all(part for part in parts), "every process takes part in every step"

@@ -7,8 +7,9 @@ from tests.bad_input.image_cases import IMAGES
 from tests.bad_input.mimic_cases import MIMIC
 from tests.bad_input.other_cases import OTHERS
 from tests.bad_input.report_cases import TEXTS
+from tests.bad_input.slice_cases import CT
 
-AREAS: tuple[Area, ...] = (*MIMIC, *IMAGES, *OTHERS, *TEXTS)
+AREAS: tuple[Area, ...] = (*MIMIC, *IMAGES, *OTHERS, *CT, *TEXTS)
 DOCUMENT = "docs/bad_input.md"
 HEAD = """# Bad input
 

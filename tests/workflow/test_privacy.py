@@ -18,6 +18,7 @@ from cxrflow.cohort.data_use import PATIENT_LEVEL
 
 pytestmark = pytest.mark.workflow
 
+TINY = yaml.safe_load((Path(__file__).parents[1] / "config/tiny.yaml").read_text())
 SENTENCE = "Enlarged heart of a retired lighthouse keeper, and an effusion on the {side} as seen on day {number}."
 CONFIG = {
     "run": {"cohorts": ["planted"]},
@@ -42,6 +43,8 @@ CONFIG = {
         "sweep": {"sparsities": [0, 0.9], "methods": ["l1"], "chunks": 1},
         "forgetting": {"resamples": 100, "permutations": 100},
     },
+    "backbone": TINY["backbone"],
+    "patchib": {**TINY["patchib"], "models": {"E": TINY["patchib"]["models"]["E"]}},
 }
 
 
@@ -52,7 +55,7 @@ def text(number: int) -> str:
 
 @pytest.fixture(scope="module")
 def done(root, tmp_path_factory):
-    """Run both systems on made-up patients of a MIMIC-CXR-JPG tree, some damaged, and make the report."""
+    """Run all systems on made-up patients of a MIMIC-CXR-JPG tree, some damaged, and make the report."""
     fresh = copy_of(root, tmp_path_factory.mktemp("planted"))
     tree = fresh.root / "data/planted"
     named = tables()

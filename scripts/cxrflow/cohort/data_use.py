@@ -22,6 +22,7 @@ PATIENT_LEVEL = (
     "reports/*quarantine_*.csv",
     "reports/shown/*",
     "neural/vlm/*",
+    "backbone/*",
     "patchib/mimic_master_official_split.jsonl",
     "patchib/towers/*",
     "patchib/models/*",
