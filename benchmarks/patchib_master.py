@@ -22,7 +22,8 @@ from cxrflow.cohort.labels import CHEXPERT_LABELS
 from cxrflow.cohort.tables import write_manifest, write_reports, write_split
 from cxrflow.files import write_table
 from cxrflow.patchib.data_settings import MasterSettings
-from cxrflow.patchib.master import MasterFiles, build_master, read_master
+from cxrflow.patchib.master import MasterFiles, build_master
+from cxrflow.patchib.master_lines import read_master
 
 IMAGES = 400_000
 SENTENCE = "The heart is not enlarged and the lungs are clear, without effusion or pneumothorax in this portable view."

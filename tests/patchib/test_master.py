@@ -14,17 +14,9 @@ from cxrflow.cohort.tables import SPLITS, write_manifest, write_reports, write_s
 from cxrflow.errors import UserError
 from cxrflow.files import write_table
 from cxrflow.patchib.data_settings import MasterSettings
-from cxrflow.patchib.master import (
-    PUBLISHED,
-    SOURCES,
-    MasterFiles,
-    build_master,
-    label_order,
-    read_master,
-    report_query,
-    report_sections,
-    whole_report,
-)
+from cxrflow.patchib.master import PUBLISHED, MasterFiles, build_master, label_order
+from cxrflow.patchib.master_lines import read_master
+from cxrflow.patchib.queries import SOURCES, report_query, report_sections, whole_report
 from cxrflow.reports.sections import parse_sections
 
 LABELS = ["Edema", "Cardiomegaly"]  # the manifest's order is not the alphabet's

@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.files import write_twins
-from cxrflow.patchib.master import read_master
+from cxrflow.patchib.master_lines import read_master
 from cxrflow.patchib.measures import Common
 from cxrflow.patchib.model import PatchModel
 from cxrflow.patchib.pairs import Pairs, pairs_of

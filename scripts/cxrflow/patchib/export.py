@@ -24,7 +24,8 @@ from cxrflow.files import write_arrays
 from cxrflow.patchib.embedding import embed_images, embed_pairs, embed_prompts, on_device
 from cxrflow.patchib.exported import AND_PLACE, BOXED_SPLITS, GREY_VALUES
 from cxrflow.patchib.heat import heat_of_prompts
-from cxrflow.patchib.master import label_order, read_master
+from cxrflow.patchib.master import label_order
+from cxrflow.patchib.master_lines import read_master
 from cxrflow.patchib.model import PatchModel
 from cxrflow.patchib.pairs import Pairs, pairs_of
 from cxrflow.patchib.prompts import boxed_findings, finding_prompts

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxrflow.metrics import resample_weights
-from cxrflow.patchib.master import read_master
+from cxrflow.patchib.master_lines import read_master
 
 BOXED_SPLITS = ("validate", "test")
 """Splits whose boxed radiographs have heat maps: nothing was fitted to their boxes."""

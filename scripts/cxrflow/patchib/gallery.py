@@ -12,7 +12,7 @@ from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.cohort.store import ImageStore
 from cxrflow.panels import PANEL, Panel, draw_boxes, draw_row, enlarged, panel_canvas, typical_rows
 from cxrflow.patchib.exported import BOXED_SPLITS, Exported, reference_of
-from cxrflow.patchib.master import read_master
+from cxrflow.patchib.master_lines import read_master
 from cxrflow.patchib.prompts import boxed_findings
 from cxrflow.plotting import caption, figure_style, save_figure
 

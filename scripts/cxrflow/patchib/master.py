@@ -2,15 +2,13 @@
 
 import json
 import logging
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, TypeAdapter, ValidationError
 
 from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.cohort.labels import CHEXPERT_LABELS
@@ -20,7 +18,8 @@ from cxrflow.cohort.tables import SPLITS, read_labels
 from cxrflow.errors import UserError
 from cxrflow.files import atomic_path, write_twins
 from cxrflow.patchib.data_settings import MasterSettings, TextSections
-from cxrflow.reports.sections import DEFAULT_ORDER, join_sentences
+from cxrflow.patchib.master_lines import MasterRecord
+from cxrflow.patchib.queries import SOURCES, report_query, report_sections, whole_report
 
 logger = logging.getLogger(__name__)
 
@@ -42,42 +41,8 @@ PUBLISHED = {
     "Support Devices": (63_058, 550, 1_061),
 }
 """Images, and those with each label, in train, validate and test: MIMIC-CXR as the README of Patch-IB-CXR counts it."""
-COLUMNS = ("dicom_id", "subject_id", "study_id", "split", "query", "image_path", "labels")
-SOURCES: dict[TextSections, tuple[str, ...]] = {
-    "all": ("whole report",),
-    "findings_impression": ("findings and impression", "findings", "impression", "last paragraph"),
-    "impression": ("impression", "findings", "last paragraph"),
-}
-"""Where a text can come from, by the sections that are wanted."""
-
-_OPENING = ("preamble", "examination", "indication", "history", "technique", "comparison")
-_WITHOUT_HEADER = ("", "preamble", "last_paragraph", "full report")
-# How the canonical reports write their other sections, a line each. In the legacy cut a section has several lines: one
-# that happens to look like a header becomes a section of its own, and no word is lost.
-_OTHER = re.compile(r"([a-z ()/,_-]+): ?(.*)")
 _SIZES = {"images": "image_id", "studies": "study_id", "patients": "patient_id"}
 _WRITTEN: dict[float, Literal[0, 1]] = {0.0: 0, 1.0: 1}
-_AGAIN = "delete the file and run again; a broken line is one that was edited or cut off."
-
-
-@dataclass(frozen=True)
-class MasterRecord:
-    """One radiograph: a line of the file."""
-
-    split: Literal["train", "validate", "test"]
-    query: Annotated[str, Field(min_length=1)]
-    """Text of its study's report."""
-    image_path: str
-    """Relative to the cohort's root."""
-    labels: list[Literal[0, 1] | None]
-    """In the order of `label_order`; null where it is ignored."""
-    subject_id: str
-    study_id: str
-    dicom_id: str
-    """The image's id in the manifest and the image store."""
-
-
-_LINE = TypeAdapter(MasterRecord)
 
 
 @dataclass(frozen=True)
@@ -129,62 +94,6 @@ def build_master(
 def label_order(manifest: Path) -> list[str]:
     """Return the cohort's labels in the order in which a line has them: the alphabet's."""
     return sorted(read_labels(manifest))
-
-
-def report_sections(findings: str, impression: str, other: str) -> dict[str, str]:
-    """Return the sections of a canonical report on one line each, in the order of a report; empty ones are left out.
-
-    `|` becomes a blank: there are readers to whom it ends a text.
-    """
-    name, opening, closing = "", dict[str, str](), dict[str, str]()
-    for line in other.split("\n"):
-        headed = _OTHER.fullmatch(line)
-        name, text = headed.groups() if headed and headed[1] not in DEFAULT_ORDER else (name, line)
-        part = opening if name in _OPENING else closing
-        part[name] = f"{part.get(name, '')} {text}"
-    sections = {**opening, "findings": findings, "impression": impression, **closing}
-    tidy = {name: " ".join(text.replace("|", " ").split()) for name, text in sections.items()}
-    return {name: text for name, text in tidy.items() if text}
-
-
-def whole_report(sections: Mapping[str, str]) -> str:
-    """Return all sections, one after the other, each after its header in capitals where reports have one."""
-    parts = [text if name in _WITHOUT_HEADER else f"{name.upper()}: {text}" for name, text in sections.items()]
-    return join_sentences(parts)
-
-
-def report_query(sections: Mapping[str, str], wanted: TextSections) -> tuple[str, str]:
-    """Return the text that goes with the images of a report, and which sections it comes from (see `SOURCES`).
-
-    Departure from the released code, which cuts at the first literal `FINDINGS:` or `IMPRESSION:`: there a report
-    without that word comes whole, its indication included, and one with it keeps all that follows. Ours falls back
-    from the impression to the findings, and from both to the last paragraph; without any of them it is empty.
-    """
-    if wanted == "all":
-        return whole_report(sections), SOURCES["all"][0]
-    order = DEFAULT_ORDER if wanted == "findings_impression" else DEFAULT_ORDER[::-1]
-    used = [name for name in order if name in sections] or [name for name in ("last_paragraph",) if name in sections]
-    used = used[:1] if wanted == "impression" else used
-    return join_sentences([sections[name] for name in used]), " and ".join(used).replace("_", " ")
-
-
-def read_master(path: Path) -> pd.DataFrame:
-    """Return the columns dicom_id, subject_id, study_id, split, query, image_path, labels, one row per line.
-
-    `labels` holds a float32 array (as many as there are labels) in each row: 1, 0, or NaN where ignored. Raises
-    UserError, which names the first bad line, where a line is no such record, has another number of labels than the
-    first, or is of an image that was there before.
-    """
-    records = list(_records(path))
-    if not records:
-        raise UserError(f"{path} has no line.", _AGAIN)
-    table = pd.DataFrame({name: [getattr(record, name) for record in records] for name in COLUMNS})
-    count = len(records[0].labels)
-    other = np.array([len(record.labels) != count for record in records])
-    _require_none(path, other, f"there are not {count} labels, as in line 1")
-    _require_none(path, table["dicom_id"].duplicated().to_numpy(), "the image has a line already")
-    table["labels"] = list(np.array([record.labels for record in records], dtype=np.float32))
-    return table
 
 
 def _images(cohort: CohortFiles, labels: Sequence[str], settings: MasterSettings) -> pd.DataFrame:
@@ -263,31 +172,3 @@ def _write_lines(path: Path, images: pd.DataFrame, labels: Sequence[str]) -> Non
             known = [_WRITTEN.get(value) for value in row]
             record = MasterRecord(split, query, file, known, patient, study, image)
             lines.write(json.dumps(vars(record), ensure_ascii=False) + "\n")
-
-
-def _records(path: Path) -> Iterator[MasterRecord]:
-    try:
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                try:
-                    yield _LINE.validate_json(line)
-                except ValidationError as error:
-                    raise _broken(path, number, _reason(error)) from None
-    except FileNotFoundError:
-        raise UserError(f"There is no file {path}.", "run the workflow, which makes it.") from None
-
-
-def _reason(error: ValidationError) -> str:
-    """Return what is wrong with a line, in words that hold nothing of it."""
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    place = ".".join(map(str, first["loc"]))
-    return f"{place}: {first['msg']}" if place else "it is not a whole JSON object"
-
-
-def _require_none(path: Path, bad: np.ndarray, reason: str) -> None:
-    if bad.any():
-        raise _broken(path, int(bad.argmax()) + 1, reason)
-
-
-def _broken(path: Path, number: int, reason: str) -> UserError:
-    return UserError(f"{path}, line {number}: {reason}.", _AGAIN)

@@ -12,7 +12,8 @@ from cxrflow.patchib.classification_measures import classification_measures
 from cxrflow.patchib.exported import BOXED_SPLITS, Exported, by_model, reference_of, test_set
 from cxrflow.patchib.grounding import grounding_table
 from cxrflow.patchib.mask_tables import curves_table, robustness_table, shares_table
-from cxrflow.patchib.master import label_order, read_master
+from cxrflow.patchib.master import label_order
+from cxrflow.patchib.master_lines import read_master
 from cxrflow.patchib.measures import Measures, differences_table, measures_table, over_seeds
 from cxrflow.patchib.prompts import boxed_findings
 from cxrflow.patchib.retrieval_measures import retrieval_measures

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from cxrflow.cohort.store import ImageStore
 from cxrflow.patchib.exported import Exported, reference_of
-from cxrflow.patchib.master import label_order, read_master
+from cxrflow.patchib.master import label_order
+from cxrflow.patchib.master_lines import read_master
 from cxrflow.plotting import PALETTE, caption, figure_style, save_figure
 
 if TYPE_CHECKING:

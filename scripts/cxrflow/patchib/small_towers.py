@@ -25,7 +25,7 @@ from cxrflow.contrastive import contrastive_loss
 from cxrflow.files import write_json, write_table, write_text
 from cxrflow.losses import known_cross_entropy, start_at_frequencies
 from cxrflow.networks import rest_frozen_norms
-from cxrflow.patchib.master import read_master
+from cxrflow.patchib.master_lines import read_master
 from cxrflow.patchib.pairs import PairBatches, Pairs, TextBatches, pairs_of
 from cxrflow.patchib.settings import SmallTowerSettings, TowerSettings
 from cxrflow.patchib.towers import Towers, build_tokenizer, read_clip

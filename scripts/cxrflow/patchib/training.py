@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.files import write_table
-from cxrflow.patchib.master import read_master
+from cxrflow.patchib.master_lines import read_master
 from cxrflow.patchib.model import PatchModel
 from cxrflow.patchib.optimisation import all_parameters, head_parameters, optimiser_of
 from cxrflow.patchib.pairs import PairBatches, Pairs, pairs_of
