@@ -35,6 +35,13 @@ def test_a_frozen_model_learns_its_temperature_alone(folder: str) -> None:
     assert head_parameters(made(folder, MODELS["0"])) == ["towers.logit_scale"]
 
 
+def test_the_patch_embedding_may_be_left_as_it_is(folder: str) -> None:
+    model = made(folder, MODELS["A"])
+    left = set(all_parameters(model)) - set(all_parameters(model, frozen_patch_embedding=True))
+    assert left == {name for name, _ in model.named_parameters() if ".patch_embed." in name}
+    assert left
+
+
 def test_projections_and_new_modules_learn_first_and_no_tower_does(folder: str) -> None:
     names = head_parameters(made(folder, MODELS["C"]))
     for start in ("towers.image_projection", "towers.text_projection", "towers.logit_scale", "scorer", "local"):

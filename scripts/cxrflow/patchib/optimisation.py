@@ -21,9 +21,10 @@ def head_parameters(model: PatchModel) -> list[str]:
     return [name for name, _ in model.named_parameters() if not name.startswith(TOWER_BODIES)]
 
 
-def all_parameters(model: PatchModel) -> list[str]:
+def all_parameters(model: PatchModel, frozen_patch_embedding: bool = False) -> list[str]:
     """Return the names of everything that learns in the second phase, which a frozen model does not have."""
-    return [name for name, _ in model.named_parameters()]
+    kept = "towers.trunk.patch_embed." if frozen_patch_embedding else None
+    return [name for name, _ in model.named_parameters() if kept is None or not name.startswith(kept)]
 
 
 def freeze_others(model: nn.Module, learning: list[str]) -> None:

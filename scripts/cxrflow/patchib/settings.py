@@ -64,7 +64,7 @@ class TowerSettings(Settings):
     name: str = "small"
     """`small` (ours), the folder of an open_clip model (open_clip_config.json, weights, tokenizer), or `hf-hub:` and a
     hub name that is in the cache, as `hf-hub:microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224`."""
-    context_length: int = Field(default=96, gt=2)
+    context_length: int = Field(default=64, gt=2)
     """Tokens of a report that are read, the first and the last mark included (BiomedCLIP: 256)."""
     small: SmallTowerSettings = SmallTowerSettings()
     """Used where the name is `small`."""
@@ -187,6 +187,9 @@ class TrainingSettings(Settings):
     """Peak learning rate of the first passes."""
     learning_rate: float = Field(default=3e-4, gt=0)
     """Peak learning rate of the uppermost layers and the new modules."""
+    frozen_patch_embedding: bool = False
+    """Keep what turns pixels into patches as it is, in both phases: most of the time of small towers, whose stem knows
+    the findings already."""
     layer_decay: Share = 0.85
     """Factor by which the learning rate falls from each layer to the one below."""
     weight_decay: float = Field(default=0.02, ge=0)

@@ -130,7 +130,13 @@ def phases(model: PatchModel, settings: TrainingSettings) -> list[Phase]:
     heads = Phase("heads", 0, settings.epochs_heads, settings.learning_rate_heads, head_parameters(model))
     if model.settings.frozen:
         return [replace(heads, epochs=1)]
-    whole = Phase("all", heads.epochs, settings.epochs, settings.learning_rate, all_parameters(model))
+    whole = Phase(
+        "all",
+        heads.epochs,
+        settings.epochs,
+        settings.learning_rate,
+        all_parameters(model, settings.frozen_patch_embedding),
+    )
     return [heads, whole] if heads.epochs else [whole]
 
 
