@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.patchib.conftest import CONTEXT, SETTINGS, SIZE, Cohort
+from tests.patchib.conftest import CONTEXT, REPORTS, SETTINGS, SIZE, Cohort
 
 from cxrflow.classification.classifier import SmallClassifier
-from cxrflow.patchib.small_towers import TowerFiles, train_small_towers
+from cxrflow.patchib.small_towers import TowerFiles, train_small_towers, trained_tokenizer
 from cxrflow.patchib.towers import build_tokenizer, build_towers
 from cxrflow.weights import save_weights
 
@@ -27,6 +27,14 @@ def made(cohort: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Path:
     files = TowerFiles(*(root / name for name in (*NAMES, "tokenizer_config.json", "history.csv", "resume")))
     train_small_towers(cohort.files, cohort.master, root / "backbone.safetensors", files, QUICK, [], threads=1)
     return root
+
+
+def test_the_tokenizer_is_the_same_each_time_and_loses_no_word() -> None:
+    texts = [*REPORTS, "Quick zebras jump over fixed wave guides, by chance and kindly."] * 2
+    first, *others = (trained_tokenizer(texts, 120).to_str() for _ in range(4))
+    assert others == [first] * 3
+    tokenizer = trained_tokenizer(texts, 120)
+    assert tokenizer.token_to_id("[UNK]") not in tokenizer.encode(texts[0]).ids
 
 
 def test_both_phases_learn(made: Path) -> None:

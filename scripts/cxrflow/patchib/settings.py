@@ -35,7 +35,7 @@ class SmallTowerSettings(Settings):
     embedding: int = Field(default=128, gt=0)
     """Width of the space in which images and texts meet."""
     vocabulary: int = Field(default=1500, ge=128)
-    """Word pieces of the tokenizer, trained on the reports of the train split only."""
+    """Tokens of the tokenizer, trained on the reports of the train split only."""
     epochs_words: int = Field(default=5, gt=0)
     """Passes over the texts alone."""
     epochs_pairs: int = Field(default=4, gt=0)

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from tokenizers import BertWordPieceTokenizer
-from tokenizers.processors import TemplateProcessing
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from torch import Tensor, nn
 from transformers import BertConfig
 
@@ -179,16 +178,28 @@ def mean_losses(network: nn.Module, batches: Iterable[Batch]) -> dict[str, float
     return {name: value / count for name, value in sums.items()}
 
 
+def trained_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
+    """Return a lower-casing byte-pair tokenizer with BERT's marks around every text.
+
+    Not BERT's own word pieces: their trainer numbers the pieces inside words in another order each time.
+    """
+    tokenizer = Tokenizer(models.BPE(unk_token=MARKS[1]))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()])
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary, special_tokens=list(MARKS), min_frequency=2, show_progress=False
+    )
+    tokenizer.train_from_iterator(sorted(texts), trainer)
+    first, last = MARKS[2:4]
+    marks = [(mark, tokenizer.token_to_id(mark)) for mark in (first, last)]
+    tokenizer.post_processor = processors.TemplateProcessing(single=f"{first} $A {last}", special_tokens=marks)
+    return tokenizer
+
+
 def write_untrained(outputs: TowerFiles, texts: Iterable[str], settings: TowerSettings) -> None:
     """Write all but the weights: a tokenizer of the texts, the BERT's sizes, and what open_clip is to build of them."""
     small = settings.small
-    tokenizer = BertWordPieceTokenizer()
-    tokenizer.train_from_iterator(
-        sorted(texts), vocab_size=small.vocabulary, special_tokens=list(MARKS), show_progress=False
-    )
-    first, last = MARKS[2:4]
-    marks = [(mark, tokenizer.token_to_id(mark)) for mark in (first, last)]
-    tokenizer.post_processor = TemplateProcessing(single=f"{first} $A {last}", special_tokens=marks)
+    tokenizer = trained_tokenizer(texts, small.vocabulary)
     names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), MARKS, strict=True))
     fast = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": settings.context_length, **names}
     write_text(outputs.tokenizer, tokenizer.to_str(pretty=True) + "\n")
