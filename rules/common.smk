@@ -90,6 +90,7 @@ TARGETS = {
         "patchib/efficiency.csv",
         *(f"patchib/{name}.png" for name in ("training", "ablation", "shares", "removal", "gallery", "similarity")),
     ],
+    "igcl": ["igcl/metrics.csv", "igcl/label_fractions.png", "igcl/roc.png"],  # see igcl_targets
 }
 # Where the analysis of what a compressed model forgets lies, below a cohort's folder: the system, how it compresses (the
 # first way is the one that the analysis is about), what that is called, and the size of the images it sees.
@@ -128,10 +129,16 @@ def targets():
         f"results/{cohort}/{file}"
         for cohort in config["run"]["cohorts"]
         for room in rooms(cohort)
-        for file in TARGETS[room] + (prunecxr_targets(cohort) if room == "prunecxr" else [])
+        for file in TARGETS[room] + more_targets(room, cohort)
     ]
     files += collect("results/quarantine/{cohort}.csv", cohort=config["run"]["cohorts"])
     return files + text_targets() + forgetting_targets()
+
+
+def more_targets(room, cohort):
+    """What a room offers of some cohorts only."""
+    more = {"prunecxr": prunecxr_targets, "igcl": igcl_targets}
+    return more[room](cohort) if room in more else []
 
 
 def forgetting_places():
@@ -356,7 +363,8 @@ def quarantine_parts(wildcards):
     """The quarantine tables of a cohort's rules: the adapter's, one per image size, and the extractor's."""
     images = [f"cohort/quarantine_images_{size}" for size in store_sizes(wildcards.cohort)]
     texts = ["reports/quarantine_extract"] if has_reports(wildcards.cohort) else []
-    parts = ["cohort/quarantine_manifest", *images, *texts]
+    graphs = ["igcl/quarantine_graphs"] if "igcl" in systems_of(settings, wildcards.cohort) else []
+    parts = ["cohort/quarantine_manifest", *images, *texts, *graphs]
     return collect("results/{cohort}/{part}.csv", cohort=wildcards.cohort, part=parts)
 
 
@@ -393,3 +401,48 @@ def patchib_weights(wildcards):
     """The weights of all seeds of one model of patchib."""
     base = f"results/{wildcards.cohort}/patchib/models/{wildcards.model}"
     return [f"{base}_{seed}.safetensors" for seed in config["patchib"]["models"][wildcards.model]["seeds"]]
+
+
+def igcl_source(wildcards):
+    """The cohort whose radiographs and reports the encoders of igcl learn from: a cohort's own, or the one named."""
+    return config["igcl"]["pretraining"]["cohort"] or wildcards.cohort
+
+
+def igcl_weights(wildcards):
+    """What the encoder of an initialisation of igcl starts from."""
+    return config["igcl"]["transfer"]["initialisations"][wildcards.initialisation]["weights"]
+
+
+def igcl_pretrained(wildcards):
+    """The weights that igcl pretrained, for the initialisation that starts from them."""
+    file = f"results/{igcl_source(wildcards)}/igcl/pretrained.safetensors"
+    return file if igcl_weights(wildcards) == "pretrained" else []
+
+
+def igcl_backbone(wildcards):
+    """The backbone, for an initialisation of igcl that starts from it."""
+    file = f"results/{igcl_source(wildcards)}/backbone/weights.safetensors"
+    return file if igcl_weights(wildcards) == "backbone" else []
+
+
+def igcl_first_backbone(wildcards):
+    """The backbone, where the pretraining of igcl starts from it."""
+    starts = config["igcl"]["image_encoder"]["weights"] == "backbone"
+    return f"results/{wildcards.cohort}/backbone/weights.safetensors" if starts else []
+
+
+def igcl_uses_backbone():
+    """Whether an encoder of igcl starts from the backbone, which has learnt from labels."""
+    named = [about["weights"] for about in config["igcl"]["transfer"]["initialisations"].values()]
+    return "backbone" in [*named, config["igcl"]["image_encoder"]["weights"]]
+
+
+def igcl_transfer_settings(wildcards):
+    """How classifiers of igcl learn; which other initialisations there are is nothing to one."""
+    return {name: value for name, value in config["igcl"]["transfer"].items() if name != "initialisations"}
+
+
+def igcl_targets(cohort):
+    """What igcl offers of a cohort beside its classifiers, where it is pretrained on its own reports."""
+    own = config["igcl"]["pretraining"]["cohort"] in (None, cohort)
+    return ["igcl/retrieval.csv", "igcl/gallery.html"] if own else []

@@ -13,13 +13,14 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from cxrflow.backbone.settings import BackboneSettings
 from cxrflow.cohort.settings import CohortSettings
 from cxrflow.errors import UserError
+from cxrflow.igcl.settings import IgclSettings
 from cxrflow.neural.settings import NeuralSettings
 from cxrflow.patchib.settings import PatchibSettings
 from cxrflow.prunecxr.settings import PruneCxrSettings
 from cxrflow.reports.settings import ReportsSettings
 from cxrflow.settings import Settings, System
 
-READS_REPORTS = {"neural", "patchib"}
+READS_REPORTS = {"neural", "patchib", "igcl"}
 """Systems that can't run on a data set without reports."""
 COHORT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 RESERVED = (
@@ -58,6 +59,8 @@ class Config(Settings):
     """The system `prunecxr`."""
     patchib: PatchibSettings = PatchibSettings()
     """The system `patchib`."""
+    igcl: IgclSettings = IgclSettings()
+    """The system `igcl`."""
 
     @field_validator("cohorts")
     @classmethod

@@ -15,6 +15,7 @@ SYSTEMS = {
     "neural": "which patches of a radiograph a vision-language model's attention keeps, and what a graph network still "
     "reads from them",
     "prunecxr": "which diseases a long-tailed classifier forgets as its weights are pruned, and in whom",
+    "igcl": "what encoders that learnt from report graphs read from radiographs with few labels",
     "patchib": "how radiographs and reports find each other, and which patches of a radiograph that takes",
 }
 COUNTED = ("patients", "studies", "images")

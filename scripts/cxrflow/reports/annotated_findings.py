@@ -10,9 +10,10 @@ from collections.abc import Collection, Iterator, Sequence
 from cxrflow.cohort.openi_index import FINDINGS
 from cxrflow.reports.findings import Mention
 from cxrflow.reports.lexicon import ANATOMY, OBSERVATION, PLACE, STATE, Lexicon, Term, comparable
-from cxrflow.reports.pipeline import Sentence, Span, sentence_bounds
+from cxrflow.reports.pipeline import Sentence, Span
 from cxrflow.reports.places import Location, Places
 from cxrflow.reports.radgraph_schema import STATUSES, Annotation
+from cxrflow.reports.sentences import sentence_bounds
 
 _FINDINGS = frozenset(FINDINGS)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from cxrflow.reports.graph_drawing import ENTITY_CLASSES, FONT, RELATION_CLASSES, SMALL, sentence_svg
-from cxrflow.reports.pipeline import sentence_bounds
+from cxrflow.reports.sentences import sentence_bounds
 
 MEANINGS = {
     "ANAT-DP": "anatomy", "OBS-DP": "observation, present", "OBS-U": "observation, uncertain",

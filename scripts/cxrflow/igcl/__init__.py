@@ -1,0 +1,1 @@
+"""Image-graph contrastive pretraining: radiographs are paired with the graphs of their reports."""

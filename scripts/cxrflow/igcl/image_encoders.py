@@ -1,0 +1,93 @@
+"""Encoders of radiographs: a residual network of the backbone's shape, or any timm network (published: CLIP's)."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from cxrflow.backbone.encoder import backbone_state
+from cxrflow.classification.classifier import STEM_STRIDE
+from cxrflow.errors import UserError
+from cxrflow.igcl.settings import ImageEncoderSettings
+from cxrflow.networks import ImagenetInput, SmallResNet, timm_network
+from cxrflow.weights import load_published
+
+KEY = "igcl.image_encoder"
+BACKBONE = "backbone"
+
+
+class SmallEncoder(nn.Module):
+    """Our residual network, pooled: the mean and the maximum of each feature over the places of an image."""
+
+    def __init__(self, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        self.body = SmallResNet(widths, STEM_STRIDE)
+        self.width = 2 * self.body.width
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return (B, width) of images (B, 1, S, S) in 0..1; a finding in one place moves the maximum alone."""
+        places = self.body(images)
+        return torch.cat([places.mean(dim=1), places.amax(dim=1)], dim=1)
+
+
+class TimmEncoder(nn.Module):
+    """A timm network without its classifier, on images normalised as its weights expect."""
+
+    def __init__(self, settings: ImageEncoderSettings, image_size: int) -> None:
+        super().__init__()
+        self.body = timm_network(settings.name, settings.weights, KEY)
+        self.width = int(self.body.num_features)  # type: ignore[arg-type]
+        self.normalise = ImagenetInput()
+        expected = self.body.pretrained_cfg
+        for name in ("mean", "std"):
+            getattr(self.normalise, name).copy_(torch.tensor(expected[name]).view(1, 3, 1, 1))  # type: ignore[index]
+        _require_size(self.body, settings.name, image_size)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return (B, width) of images (B, 1, S, S) in 0..1."""
+        return self.body(self.normalise(images))
+
+
+def build_image_encoder(
+    settings: ImageEncoderSettings, image_size: int, backbone: Path | None = None
+) -> SmallEncoder | TimmEncoder:
+    """Return the encoder with the weights that it starts from; `backbone` is the file of the trained backbone."""
+    if settings.name != "resnet_small":
+        _require_other_than_backbone(settings)
+        return TimmEncoder(settings, image_size)
+    encoder = SmallEncoder(settings.widths)
+    if settings.weights == BACKBONE:
+        _load_backbone(encoder, settings, backbone)
+    elif settings.weights is not None:
+        load_published(encoder.body, settings.weights, f"{KEY}.weights")
+    return encoder
+
+
+def _load_backbone(encoder: SmallEncoder, settings: ImageEncoderSettings, backbone: Path | None) -> None:
+    if backbone is None:
+        raise ValueError("the encoder starts from the backbone, whose file is not given")
+    try:
+        encoder.body.load_state_dict(backbone_state(backbone))
+    except RuntimeError as error:
+        raise UserError(
+            f"{backbone} does not fit {KEY} with widths {list(settings.widths)}.",
+            f"Give {KEY}.widths and backbone.network.widths the same numbers, and leave backbone.network.name.",
+        ) from error
+
+
+def _require_other_than_backbone(settings: ImageEncoderSettings) -> None:
+    if settings.weights == BACKBONE:
+        raise UserError(
+            f"{KEY} is {settings.name!r} and starts from the backbone, which is of another kind.",
+            f"Give {KEY}.weights `hub`, a safetensors file in timm's naming, or null (from scratch).",
+        )
+
+
+def _require_size(network: nn.Module, name: str, image_size: int) -> None:
+    """Raise UserError where a vision transformer was made for radiographs of another size."""
+    expected = getattr(getattr(network, "patch_embed", None), "img_size", None)
+    if expected is not None and tuple(expected) != (image_size, image_size):
+        raise UserError(
+            f"igcl.data.image_size is {image_size}, and {name} sees images of {expected[0]} px.",
+            f"Set igcl.data.image_size to {expected[0]}, or take a network made for {image_size} px.",
+        )

@@ -1,0 +1,164 @@
+"""Vectors of entities in their context: a BERT reads the whole report, in windows where it is long.
+
+As published, a word is the sum of its pieces' states (the last four layers added up), and an entity the mean of its
+words. (The released code wrote the special tokens with a blank, so that long reports began with an unknown word.)
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from cxrflow.errors import UserError
+from cxrflow.igcl.ragged import offsets, owners, ranges
+from cxrflow.settings import Precision
+from cxrflow.training import arithmetic, this_device
+
+LAYERS = 4
+LONGEST = 512  # word pieces that a BERT reads at once, two special tokens among them
+OVERLAP = 64  # pieces that a further window reads again, at least
+BATCH_PIECES = 8192
+
+
+class Window(NamedTuple):
+    """Pieces `start` to `stop` of all pieces of several reports; those before `fresh` are known from the one before."""
+
+    start: int
+    stop: int
+    fresh: int
+
+
+class Spans(NamedTuple):
+    """Entities: the report of each, its first token and how many it has, (n,) each."""
+
+    report: NDArray[np.int64]
+    first: NDArray[np.int64]
+    length: NDArray[np.int64]
+
+
+class ReportEncoder:
+    """A BERT from a folder or the hub's cache, without dropout."""
+
+    def __init__(self, name: str, precision: Precision = "fp32") -> None:
+        self.precision = arithmetic(precision)
+        self._tokenizer, self._model = _load(name)
+        self._model.to(this_device())
+        self._inside = min(LONGEST, self._model.config.max_position_embeddings) - 2
+
+    @property
+    def width(self) -> int:
+        """Width of its states."""
+        return int(self._model.config.hidden_size)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of its weights and its arithmetic."""
+        found = hashlib.sha256(self.precision.encode())
+        for name, value in sorted(self._model.state_dict().items()):
+            found.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
+        return found.hexdigest()
+
+    def vectors(self, texts: Sequence[list[str]], spans: Spans) -> NDArray[np.float32]:
+        """Return (n, width): the vectors of entities in reports, which are given as lists of tokens.
+
+        All pieces of the reports are held at once: 240 MB for 512 reports of 150 pieces and a width of 768.
+        """
+        pieces, word_starts, piece_starts = self._pieces(texts)
+        states = self._states(pieces, windows(piece_starts, self._inside))
+        word = offsets(map(len, texts))[spans.report] + spans.first
+        start, stop = word_starts[word], word_starts[word + spans.length]
+        sums = segment_sums(states, start, stop - start)
+        return (sums / torch.from_numpy(np.maximum(spans.length, 1))[:, None]).numpy()
+
+    def _pieces(self, texts: Sequence[list[str]]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Return the ids of all pieces, where those of each word begin (words + 1,), and of each report (reports + 1,).
+
+        A word may be without pieces: control characters, for instance.
+        """
+        words = offsets(map(len, texts))
+        if not words[-1]:
+            return np.zeros(0, dtype=np.int64), np.zeros(1, dtype=np.int64), np.zeros_like(words)
+        read = self._tokenizer(list(texts), is_split_into_words=True, add_special_tokens=False, verbose=False)
+        sizes = offsets(map(len, read["input_ids"]))
+        ids = np.fromiter(chain.from_iterable(read["input_ids"]), dtype=np.int64)
+        within = chain.from_iterable(read.word_ids(report) for report in range(len(texts)))
+        word = words[owners(sizes)] + np.fromiter(within, dtype=np.int64)
+        return ids, offsets(np.bincount(word, minlength=words[-1])), sizes
+
+    @torch.no_grad()
+    def _states(self, pieces: NDArray[np.int64], found: Sequence[Window]) -> Tensor:
+        """Return (pieces, width): the state of every piece, from the first window that it is in."""
+        states = torch.zeros(len(pieces), self.width)
+        for batch in by_length(found, BATCH_PIECES):
+            read = self._read([pieces[window.start : window.stop] for window in batch])
+            for window, state in zip(batch, read, strict=True):
+                states[window.fresh : window.stop] = state[window.fresh - window.start : window.stop - window.start]
+        return states
+
+    def _read(self, parts: Sequence[NDArray[np.int64]]) -> Tensor:
+        """Return (parts, longest, width) of windows, special tokens put around them and taken off again."""
+        tokenizer, longest = self._tokenizer, max(map(len, parts))
+        ids = np.full((len(parts), longest + 2), tokenizer.pad_token_id)
+        for row, part in zip(ids, parts, strict=True):
+            row[: len(part) + 2] = [tokenizer.cls_token_id, *part, tokenizer.sep_token_id]
+        known = np.arange(longest + 2) < np.array([len(part) + 2 for part in parts])[:, None]
+        inputs = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(known.astype(np.int64))}
+        on_device = {name: value.to(this_device()) for name, value in inputs.items()}
+        with torch.autocast(this_device().type, torch.bfloat16, enabled=self.precision == "bf16"):
+            layers = self._model(**on_device, output_hidden_states=True).hidden_states[-LAYERS:]
+        return sum(layer[:, 1:-1].float() for layer in layers).cpu()
+
+
+def windows(piece_starts: NDArray[np.int64], size: int) -> list[Window]:
+    """Return windows of up to `size` pieces that cover every report; those of a long one overlap.
+
+    The last window of a report is its last `size` pieces, as published; the released code had two and no more.
+    """
+    found = []
+    for start, stop in zip(piece_starts[:-1].tolist(), piece_starts[1:].tolist(), strict=True):
+        at, fresh = start, start
+        while fresh < stop:
+            end = min(at + size, stop)
+            found.append(Window(at, end, fresh))
+            at, fresh = min(end - min(OVERLAP, size // 2), max(start, stop - size)), end
+    return found
+
+
+def by_length(found: Sequence[Window], pieces: int) -> Iterator[list[Window]]:
+    """Yield windows in batches of like length, of at most so many pieces with their padding (or a single window)."""
+    batch: list[Window] = []
+    for window in sorted(found, key=lambda window: (window.stop - window.start, window.start)):
+        if batch and (len(batch) + 1) * (window.stop - window.start) > pieces:
+            yield batch
+            batch = []
+        batch.append(window)
+    if batch:
+        yield batch
+
+
+def segment_sums(rows: Tensor, starts: NDArray[np.int64], counts: NDArray[np.int64]) -> Tensor:
+    """Return (n, d): sums over stretches of rows (m, d); 0 where one is empty."""
+    if not len(starts) or not len(rows):
+        return torch.zeros(len(starts), rows.shape[1])
+    chosen, bags = torch.from_numpy(ranges(starts, counts)), torch.from_numpy(offsets(counts)[:-1])
+    return F.embedding_bag(chosen, rows, bags, mode="sum")
+
+
+def _load(name: str) -> tuple[Any, Any]:
+    from transformers import AutoModel, AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=True)
+        model = AutoModel.from_pretrained(name, local_files_only=True, dtype=torch.float32)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"igcl.graphs.text_encoder is {name!r}, and no such BERT (weights and tokenizer) is on this machine.",
+            "Give the folder of the model, a hub name that is in the cache (published: bert-base-uncased), or "
+            "'hashed', which needs no model.",
+        ) from error
+    return tokenizer, model.eval()
