@@ -9,14 +9,14 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, HTJ2KLossless
 from tests.bad_input import mimic_cases
 from tests.bad_input.case import Area, Case, error, row, whole_way
 from tests.cohort.conftest import ROWS, Tree
-from tests.cohort.test_decoding import _bombs, chunk, dataset, dicom, jpeg, png, written
+from tests.cohort.made_up_images import bombs, chunk, dataset, dicom, jpeg, png, written
 
 from cxrflow.cohort.adapters.raw import Source
 from cxrflow.cohort.layouts import DICOM_LIST
 
 NOISE = np.random.default_rng(0).integers(0, 4000, (40, 40), dtype=np.uint16)
 GREY = (NOISE // 16).astype(np.uint8)
-PNG_BOMB, JPEG_BOMB, _, DICOM_BOMB = _bombs()
+PNG_BOMB, JPEG_BOMB, _, DICOM_BOMB = bombs()
 BROKEN, PIXELS = "the image is broken or cut off", "the image has more than 64,000,000 pixels"
 
 

@@ -2,7 +2,9 @@
 
 import gc
 import io
+import struct
 import tracemalloc
+import zlib
 
 import gdcm
 import numpy as np
@@ -84,3 +86,19 @@ def peak_bytes(work):
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
+
+
+def chunk(name, content):
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def bombs():
+    """Yield files that promise absurdly many pixels: PNG, JPEG, a JPEG just too large, DICOM."""
+    size = struct.pack(">II", 30_000, 30_000)
+    rows = zlib.compress(bytes(100_000))
+    yield b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size + b"\x08\0\0\0\0") + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    small = jpeg(np.tile(NOISE, (4, 4)))
+    place = small.index(b"\xff\xc0") + 5
+    yield small[:place] + struct.pack(">HH", 30_000, 30_000) + small[place + 4 :]
+    yield small[:place] + struct.pack(">HH", 8_001, 8_000) + small[place + 4 :]  # below the limit of PIL itself
+    yield dicom(RAMP, Rows=30_000, Columns=30_000)

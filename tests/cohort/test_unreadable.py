@@ -20,15 +20,11 @@ from pydicom.uid import (
     JPEGLSLossless,
     RLELossless,
 )
-from tests.cohort.made_up_images import NOISE, RAMP, dataset, dicom, jpeg, png, recoded, written
+from tests.cohort.made_up_images import NOISE, RAMP, bombs, chunk, dataset, dicom, jpeg, png, recoded, written
 
 from cxrflow.cohort.decoding import decode, dimensions
 from cxrflow.cohort.dicom import coded_size
 from cxrflow.cohort.unreadable import UnreadableImageError
-
-
-def chunk(name, content):
-    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
 
 def refusal(content):
@@ -73,18 +69,7 @@ def test_what_is_no_image_is_refused(tmp_path, content):
         dimensions(tmp_path / "image.jpg")
 
 
-def _bombs():
-    size = struct.pack(">II", 30_000, 30_000)
-    rows = zlib.compress(bytes(100_000))
-    yield b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size + b"\x08\0\0\0\0") + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
-    small = jpeg(np.tile(NOISE, (4, 4)))
-    place = small.index(b"\xff\xc0") + 5
-    yield small[:place] + struct.pack(">HH", 30_000, 30_000) + small[place + 4 :]
-    yield small[:place] + struct.pack(">HH", 8_001, 8_000) + small[place + 4 :]  # below the limit of PIL itself
-    yield dicom(RAMP, Rows=30_000, Columns=30_000)
-
-
-@pytest.mark.parametrize("bomb", list(_bombs()), ids=["png", "jpeg", "just too large", "dicom"])
+@pytest.mark.parametrize("bomb", list(bombs()), ids=["png", "jpeg", "just too large", "dicom"])
 def test_absurdly_many_pixels_are_refused_from_the_header(tmp_path, bomb):
     assert refusal(bomb) == "the image has more than 64,000,000 pixels"
     (tmp_path / "bomb").write_bytes(bomb)
@@ -94,7 +79,7 @@ def test_absurdly_many_pixels_are_refused_from_the_header(tmp_path, bomb):
 
 def test_absurdly_many_pixels_take_no_memory(root, tmp_path):
     names = []
-    for number, bomb in enumerate(_bombs()):
+    for number, bomb in enumerate(bombs()):
         names.append(str(tmp_path / str(number)))
         (tmp_path / str(number)).write_bytes(bomb)
     code = """if True:
