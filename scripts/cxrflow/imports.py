@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 PACKAGE = "cxrflow"
@@ -16,11 +17,16 @@ def local_imports(script: Path, library: Path) -> list[Path]:
     found: set[Path] = set()
     waiting = [script]
     while waiting:
-        for name in _imported_names(waiting.pop()):
-            fresh = set(_files_of(name, library)) - found
-            found |= fresh
-            waiting.extend(fresh)
+        fresh = _direct_imports(waiting.pop(), library) - found
+        found |= fresh
+        waiting.extend(fresh)
     return sorted(found)
+
+
+@cache
+def _direct_imports(source: Path, library: Path) -> frozenset[Path]:
+    """Return the files that one file imports; most are imported by many, and reading them took most of a start."""
+    return frozenset(file for name in set(_imported_names(source)) for file in _files_of(name, library))
 
 
 def _imported_names(source: Path) -> Iterator[str]:
