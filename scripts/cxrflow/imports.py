@@ -38,11 +38,9 @@ def _imported_names(source: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def _files_of(name: str, library: Path) -> Iterator[Path]:
+@cache
+def _files_of(name: str, library: Path) -> tuple[Path, ...]:
     parts = name.split(".")
-    if parts[0] != PACKAGE:
-        return
-    for depth in range(1, len(parts) + 1):
-        place = library.joinpath(*parts[:depth])
-        candidates = (place / "__init__.py", place.with_suffix(".py"))
-        yield from (candidate for candidate in candidates if candidate.is_file())
+    places = [library.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)] if parts[0] == PACKAGE else []
+    candidates = [file for place in places for file in (place / "__init__.py", place.with_suffix(".py"))]
+    return tuple(file for file in candidates if file.is_file())
