@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import made_once
+from tests.workflow.warm import warm_interpreter
 
 OFFLINE = Path(__file__).parent / "offline"
 PARTS = ("config.yaml", "workflow", "rules", "scripts", "envs", "tests/config")
@@ -21,11 +22,20 @@ class Copy:
     root: Path
     hash_seed: str = "0"
 
-    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run Snakemake in the root of the copy."""
+    def snakemake(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake in the root of the copy, with `more` in its environment."""
         command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-        environment = {**os.environ, "PYTHONHASHSEED": self.hash_seed, **offline(self.root)}
+        environment = {**self.environment(), **more}
         return subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, check=False)
+
+    def warm(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake with jobs that need not import anything (warm.py)."""
+        with warm_interpreter(self.environment()) as address:
+            return self.snakemake(*arguments, CXRFLOW_WARM=address)
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of every process of the copy."""
+        return {**os.environ, "PYTHONHASHSEED": self.hash_seed, **offline(self.root)}
 
     def tiny(self, *arguments: str, layers: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
         """Run the small end-to-end configuration, with more files layered over it."""
@@ -71,16 +81,20 @@ def fresh(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Copy:
     return copy_of(root, tmp_path_factory.mktemp("fresh"))
 
 
-def run_small(root: Path, target: Path, hash_seed: str, *arguments: str) -> None:
+def run_small(root: Path, target: Path) -> None:
     """Run the small configuration from raw files to figures in a copy of the repository."""
-    done = copy_of(root, target, hash_seed).tiny(*arguments)
+    require_success(copy_of(root, target, "1").tiny())
+
+
+def require_success(done: subprocess.CompletedProcess[str]) -> None:
+    """Fail with what a run said where it failed."""
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-8000:]
 
 
 @pytest.fixture(scope="session")
 def finished(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Copy:
     """Return a copy in which the small configuration has finished."""
-    return Copy(made_once(tmp_path_factory, "finished", lambda target: run_small(root, target, "1")), "1")
+    return Copy(made_once(tmp_path_factory, "finished", lambda target: run_small(root, target)), "1")
 
 
 @pytest.fixture(scope="session")
@@ -88,6 +102,6 @@ def finished_again(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Copy
     """Return a second, independent run of the same configuration, with another hash seed and without figures."""
     figures = sorted(script.stem for script in (root / "scripts").glob("*_plot_*.py"))
     figures += ["cohort_contact_sheet", "forgetting_browse"]
-    target = tmp_path_factory.mktemp("again")
-    run_small(root, target, "2", "--omit-from", *figures)
-    return Copy(target, "2")
+    copy = copy_of(root, tmp_path_factory.mktemp("again"), "2")
+    require_success(copy.warm("--omit-from", *figures, "--configfile", "tests/config/tiny.yaml"))
+    return copy
