@@ -42,6 +42,7 @@ rule neural_train_vlm:
     input:
         **NEURAL_TABLES,
         code=library("neural_train_vlm"),
+        backbone=first_backbone("neural/vlm/encoder"),
         disjoint="results/{cohort}/cohort/disjoint.json",
     output:
         weights="results/{cohort}/neural/vlm/model.safetensors",
@@ -76,11 +77,11 @@ rule neural_generate_reports:
         weights="results/{cohort}/neural/vlm/model.safetensors",
         tokenizer="results/{cohort}/neural/vlm/tokenizer.json",
     output:
-        texts="results/{cohort}/neural/texts/generated_{split}.parquet",
+        written=collect("results/{{cohort}}/neural/texts/generated_{split}.parquet", split=NEURAL_SPLITS),
     log:
-        "results/logs/{cohort}/neural_generate_reports_{split}.log",
+        "results/logs/{cohort}/neural_generate_reports.log",
     benchmark:
-        "results/benchmarks/{cohort}/neural_generate_reports_{split}.tsv"
+        "results/benchmarks/{cohort}/neural_generate_reports.tsv"
     conda:
         "../envs/vision.yaml"
     threads: 1
@@ -90,8 +91,9 @@ rule neural_generate_reports:
         data=lookup(dpath="neural/data", within=config),
         settings=lookup(dpath="neural/vlm", within=config),
         texts=lookup(dpath="neural/texts", within=config),
+        splits=NEURAL_SPLITS,
     message:
-        "Writing reports for {wildcards.cohort}, {wildcards.split} split"
+        "Writing reports for {wildcards.cohort}"
     script:
         "../scripts/neural_generate_reports.py"
 
@@ -157,14 +159,14 @@ rule neural_export_attention:
         texts=collect(NEURAL_TEXT, text=NEURAL_TEXTS, form="parquet"),
         text_graphs=collect(NEURAL_TEXT, text=NEURAL_TEXTS, form="jsonl"),
     output:
-        features="results/{cohort}/neural/attention/{split}_features.npy",
-        norms="results/{cohort}/neural/attention/{split}_norms.npy",
-        attention="results/{cohort}/neural/attention/{split}_attention.npz",
-        images="results/{cohort}/neural/attention/{split}_images.parquet",
+        features=collect(NEURAL_EXPORT, split=NEURAL_SPLITS, part="features.npy"),
+        norms=collect(NEURAL_EXPORT, split=NEURAL_SPLITS, part="norms.npy"),
+        attention=collect(NEURAL_EXPORT, split=NEURAL_SPLITS, part="attention.npz"),
+        images=collect(NEURAL_EXPORT, split=NEURAL_SPLITS, part="images.parquet"),
     log:
-        "results/logs/{cohort}/neural_export_attention_{split}.log",
+        "results/logs/{cohort}/neural_export_attention.log",
     benchmark:
-        "results/benchmarks/{cohort}/neural_export_attention_{split}.tsv"
+        "results/benchmarks/{cohort}/neural_export_attention.tsv"
     conda:
         "../envs/vision.yaml"
     threads: 1
@@ -175,8 +177,9 @@ rule neural_export_attention:
         settings=lookup(dpath="neural/vlm", within=config),
         attention=lookup(dpath="neural/attention", within=config),
         texts=lookup(dpath="neural/texts/settings", within=config),
+        splits=NEURAL_SPLITS,
     message:
-        "Exporting attention of {wildcards.cohort}, {wildcards.split} split"
+        "Exporting attention of {wildcards.cohort}"
     script:
         "../scripts/neural_export_attention.py"
 

@@ -1,6 +1,6 @@
-"""Have the trained model write a report for every radiograph of a split, from the image alone.
+"""Have the trained model write a report for every radiograph, from the image alone.
 
-Needs: the model, its tokenizer, the cohort's tables and images. Leaves: one text per image.
+Needs: the model, its tokenizer, the cohort's tables and images. Leaves: one text per image, by split.
 """
 
 from pathlib import Path
@@ -12,14 +12,15 @@ from cxrflow.neural.settings import DataSettings, TextSettings, VlmSettings
 
 with script_run(snakemake):
     read, params = snakemake.input, snakemake.params
-    generate_reports(
-        CohortFiles.of(read),
-        Path(read.weights),
-        Path(read.tokenizer),
-        snakemake.wildcards.split,
-        Path(snakemake.output.texts),
-        DataSettings.model_validate(params.data),
-        VlmSettings.model_validate(params.settings),
-        TextSettings.model_validate(params.texts),
-        snakemake.threads,
-    )
+    for split, written in zip(params.splits, snakemake.output.written, strict=True):
+        generate_reports(
+            CohortFiles.of(read),
+            Path(read.weights),
+            Path(read.tokenizer),
+            split,
+            Path(written),
+            DataSettings.model_validate(params.data),
+            VlmSettings.model_validate(params.settings),
+            TextSettings.model_validate(params.texts),
+            snakemake.threads,
+        )

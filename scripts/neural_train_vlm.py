@@ -1,6 +1,7 @@
 """Train the vision-language model whose attention will prune the radiographs.
 
-Needs: manifest, reports, split, image store. Leaves: weights, tokenizer, history, validation predictions.
+Needs: manifest, reports, split, image store, and the backbone where the encoder starts from it. Leaves: weights,
+tokenizer, history, validation predictions.
 """
 
 from pathlib import Path
@@ -21,4 +22,5 @@ with script_run(snakemake):
         VlmSettings.model_validate(params.settings),
         list(read.code),
         snakemake.threads,
+        Path(read.backbone) if read.backbone else None,
     )

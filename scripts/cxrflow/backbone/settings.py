@@ -7,6 +7,9 @@ from pydantic import Field
 from cxrflow.classification.settings import DataSettings, NetworkSettings, TrainingSettings
 from cxrflow.settings import Settings
 
+BACKBONE = "backbone"
+"""What a configuration names as `weights` where an encoder starts from the trained backbone."""
+
 
 class BackboneData(DataSettings):
     """What it sees."""

@@ -1,9 +1,12 @@
 """Encoders: radiographs become 144 patch features, row by row over a 12 x 12 grid."""
 
 import math
+from pathlib import Path
 
 from torch import Tensor, nn
 
+from cxrflow.backbone.encoder import load_backbone
+from cxrflow.backbone.settings import BACKBONE
 from cxrflow.errors import UserError
 from cxrflow.networks import ImagenetInput, SmallResNet, timm_network
 from cxrflow.neural.settings import GRID_SIDE, PATCHES, EncoderSettings
@@ -52,11 +55,15 @@ def small_encoder(image_size: int, settings: EncoderSettings) -> SmallResNet:
     return SmallResNet(widths + widths[-1:] * (halvings - len(widths)), settings.stem_stride)
 
 
-def build_encoder(settings: EncoderSettings, image_size: int) -> SmallResNet | TimmEncoder:
-    """Return the encoder that the configuration names."""
+def build_encoder(
+    settings: EncoderSettings, image_size: int, backbone: Path | None = None
+) -> SmallResNet | TimmEncoder:
+    """Return the encoder that the configuration names; `backbone` is the file of the trained backbone."""
     if settings.name == "resnet_small":
         encoder = small_encoder(image_size, settings)
-        if settings.weights is not None:
+        if settings.weights == BACKBONE:
+            load_backbone(encoder, backbone, KEY)
+        elif settings.weights is not None:
             load_published(encoder, settings.weights, f"{KEY}.weights")
         return encoder
     return TimmEncoder(settings)

@@ -63,7 +63,8 @@ class EncoderSettings(Settings):
     name: str = "resnet_small"
     """`resnet_small` (ours, learns from scratch in minutes) or any timm name with a 12 x 12 feature map."""
     weights: str | None = None
-    """File of safetensors weights, `hub` for timm's published ones (cached beforehand), or null: from scratch."""
+    """File of safetensors weights, `hub` for timm's published ones (cached beforehand), `backbone` for the one that the
+    workflow trains on the findings (of the same `widths`), or null: from scratch."""
     widths: tuple[Annotated[int, Field(ge=16)], ...] = (32, 64, 128)
     """Channels of each stage of `resnet_small`; other encoders have their own. Not below 16: narrower convolutions were
     seen to crash the processor kernels of torch 2.14.1."""

@@ -38,9 +38,11 @@ class TakenOut(nn.Identity):
 class VisionLanguageModel(nn.Module):
     """NEURAL's first stage: the decoder reads patches where T5 would read its own encoder's output."""
 
-    def __init__(self, settings: VlmSettings, image_size: int, findings: int, vocabulary: int) -> None:
+    def __init__(
+        self, settings: VlmSettings, image_size: int, findings: int, vocabulary: int, backbone: Path | None = None
+    ) -> None:
         super().__init__()
-        self.encoder = build_encoder(settings.encoder, image_size)
+        self.encoder = build_encoder(settings.encoder, image_size, backbone)
         self.decoder = build_decoder(settings.decoder, vocabulary)
         self.layers = len(self.decoder.decoder.block)
         width = self.decoder.config.d_model
@@ -156,7 +158,11 @@ def _small_config(settings: DecoderSettings, vocabulary: int) -> T5Config:
 
 
 def load_model(weights: Path, data: DataSettings, settings: VlmSettings, vocabulary: int) -> VisionLanguageModel:
-    """Return a trained model, ready to be read from (no dropout), on the device of this process."""
+    """Return a trained model, ready to be read from (no dropout), on the device of this process.
+
+    What its encoder started from is not looked for: the file has all weights.
+    """
+    settings = settings.model_copy(update={"encoder": settings.encoder.model_copy(update={"weights": None})})
     model = VisionLanguageModel(settings, data.image_size, len(data.labels), vocabulary)
     load_weights(model, weights)
     return model.to(this_device()).eval()

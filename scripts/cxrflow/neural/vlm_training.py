@@ -52,9 +52,10 @@ def train_vlm(
     settings: VlmSettings,
     code: list[str],
     threads: int,
+    backbone: Path | None = None,
 ) -> None:
     """Train on the train split, keep the epoch with the lowest validation loss, write weights, tokenizer, history
-    and the predictions on the validate split."""
+    and the predictions on the validate split. The encoder starts from the file `backbone` where it is so set."""
     prepare_torch(threads, settings.seed)
     samples = cohort.samples(list(data.labels), data.uncertain)
     tokenizer = _tokenizer(samples, settings)
@@ -63,10 +64,11 @@ def train_vlm(
     train, validate = (
         pair(store, rows, labels, tokenizer, settings.decoder.max_text_length) for rows in splits.values()
     )
-    model = VisionLanguageModel(settings, data.image_size, len(labels), tokenizer.get_vocab_size())
+    model = VisionLanguageModel(settings, data.image_size, len(labels), tokenizer.get_vocab_size(), backbone)
     about = (len(train), len(validate), _size(model), arithmetic(settings.precision))
     logger.info("%d training and %d validation radiographs, %d parameters, %s arithmetic", *about)
-    resume = Resume(outputs.resume, fingerprint(_facts(data, settings, threads), [*cohort.tables(), *code]))
+    files: list[Path | str] = [*cohort.tables(), *code, *([backbone] if backbone else [])]
+    resume = Resume(outputs.resume, fingerprint(_facts(data, settings, threads), files))
     history, logits = _fit(model, train, validate, labels, settings, resume)
     if not is_main_process():
         return
