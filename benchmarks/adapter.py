@@ -3,9 +3,6 @@
 At the published size (377,110 images) our time and peak memory; at a small one the ratio to row-by-row code.
 """
 
-import json
-import subprocess
-import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -16,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.adapter_run import read_tree
-from benchmarks.timing import Comparison
+from benchmarks.timing import Comparison, apart
 from cxrflow.cohort.labels import CHEXPERT_LABELS
 from cxrflow.cohort.layouts import METADATA_TABLE, SPLIT_TABLE, label_table
 from cxrflow.reports.sections import parse_sections
@@ -78,8 +75,7 @@ def made_up_mimic(folder: Path, images: int) -> None:
 
 def read_apart(folder: Path) -> dict[str, float]:
     """Read the tree in a process of its own, so that its peak memory is its own."""
-    done = subprocess.run([sys.executable, "-m", "benchmarks.adapter_run", folder], check=True, capture_output=True)
-    return dict(json.loads(done.stdout))
+    return apart("adapter_run", str(folder))
 
 
 def row_by_row(folder: Path) -> int:

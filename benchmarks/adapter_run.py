@@ -1,10 +1,10 @@
 """One run of the adapter and the split; as a program, alone in its process, it prints its peak memory."""
 
 import json
-import resource
 import sys
 from pathlib import Path
 
+from benchmarks.timing import peak_mb
 from cxrflow.cohort.adapters.raw import Source
 from cxrflow.cohort.adapters.reading import read_cohort
 from cxrflow.cohort.quarantine import Quarantine
@@ -18,7 +18,7 @@ def read_tree(folder: Path) -> dict[str, float]:
     refused = Quarantine("benchmark")
     cohort = read_cohort("mimic-cxr-jpg", source, ReadingSettings(), refused, workers=2)
     assert_disjoint(split_images(cohort.manifest, cohort.labels, (0.7, 0.1, 0.2), 0))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_mb()
     return {
         "peak_mb": peak,
         "images": len(cohort.manifest),

@@ -4,8 +4,6 @@ As a program (FOLDER and a job), alone in its process, it prints its peak memory
 """
 
 import json
-import resource
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -16,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.timing import Comparison
+from benchmarks.timing import Comparison, apart, peak_mb
 from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.cohort.labels import CHEXPERT_LABELS
 from cxrflow.cohort.tables import write_manifest, write_reports, write_split
@@ -34,11 +32,11 @@ OTHER = "preamble: FINAL REPORT\nexamination: CHEST (PA AND LAT)\nindication: __
 def comparisons() -> Iterator[list[Comparison]]:
     """Yield the comparisons of this room."""
     with tempfile.TemporaryDirectory() as folder:
-        _apart(folder, "make_up")
+        apart("patchib_master", folder, "make_up")
         yield [
             Comparison(
                 f"master file of {IMAGES:,} radiographs: {job}ing it",
-                partial(_apart, folder, job),
+                partial(apart, "patchib_master", folder, job),
                 None,
                 goal=float("nan"),
                 repeats=1,
@@ -89,14 +87,8 @@ def read(folder: Path) -> None:
     read_master(folder / "master.jsonl")
 
 
-def _apart(folder: str, job: str) -> dict[str, float]:
-    """Run a job in a process of its own, so that its peak memory is its own."""
-    command = [sys.executable, "-m", "benchmarks.patchib_master", folder, job]
-    return dict(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
-
-
 JOBS = {job.__name__: job for job in (make_up, build, read)}
 
 if __name__ == "__main__":
     JOBS[sys.argv[2]](Path(sys.argv[1]))
-    print(json.dumps({"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+    print(json.dumps({"peak_mb": peak_mb()}))

@@ -4,17 +4,13 @@ Predictions are made up: 30 seeds at 20 sparsities, as many test images, patient
 the long-tailed labels.
 """
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 from benchmarks.prunecxr_run import SEEDS, SPARSITIES, TEST_IMAGES
-from benchmarks.timing import Comparison
+from benchmarks.timing import Comparison, apart
 
 PROCESSES = 2
 
@@ -43,12 +39,9 @@ def _of_seeds(job: str) -> list[list[str]]:
 
 def _run(folder: Path, jobs: Sequence[Sequence[str]]) -> list[float]:
     """Run jobs beside each other, each in a process of its own; return their peak memory in MB."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
     def run(job: Sequence[str]) -> float:
-        command = [sys.executable, "-m", "benchmarks.prunecxr_run", str(folder), *job]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
-        return float(json.loads(done.stdout)["peak_mb"])
+        return apart("prunecxr_run", str(folder), *job, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")["peak_mb"]
 
     with ThreadPoolExecutor(PROCESSES) as pool:
         return list(pool.map(run, jobs))

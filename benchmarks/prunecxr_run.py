@@ -1,7 +1,6 @@
 """One job of the analysis; as a program (FOLDER, job, seeds), alone in its process, it prints its peak memory."""
 
 import json
-import resource
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 from tests.forgetting.made_up import made_up_probabilities, made_up_truth, training_labels
 
+from benchmarks.timing import peak_mb
 from cxrflow.cohort.long_tail import NIH_CLASSES
 from cxrflow.forgetting.ensembles import seed_loaders
 from cxrflow.forgetting.exemplar_tables import ExemplarFiles, write_exemplars
@@ -117,4 +117,4 @@ JOBS = {job.__name__: job for job in (write, measure, tables, exemplars, figures
 
 if __name__ == "__main__":
     JOBS[sys.argv[2]](Path(sys.argv[1]), [int(seed) for seed in sys.argv[3:]])
-    print(json.dumps({"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+    print(json.dumps({"peak_mb": peak_mb()}))

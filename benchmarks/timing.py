@@ -1,9 +1,15 @@
 """How a comparison is timed: in turns, so that both sides meet the same machine."""
 
+import json
+import os
+import re
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 NOT_MEASURED = float("nan")
 
@@ -50,6 +56,21 @@ def measure(comparison: Comparison) -> Measured:
         comparison.goal,
         max(peak for (_, peak), _ in turns),
     )
+
+
+def apart(module: str, *arguments: str, **more: str) -> dict[str, float]:
+    """Run a module of this folder in a process of its own, with `more` in its environment; return what it printed.
+
+    So its peak memory is its own.
+    """
+    command, environment = [sys.executable, "-m", f"benchmarks.{module}", *arguments], {**os.environ, **more}
+    return dict(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment).stdout))
+
+
+def peak_mb() -> float:
+    """Return the peak memory of this process in MB (that of getrusage begins with the peak of what started it)."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(found[1]) / 1024 if found else NOT_MEASURED
 
 
 def _timed(work: Callable[[], object] | None) -> tuple[float, float]:
