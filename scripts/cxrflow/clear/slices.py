@@ -44,19 +44,34 @@ def crops(images: Tensor, centres: Tensor, sides: Tensor, size: int) -> Tensor:
     (N, 2: x, y), all in pixels; 0 outside.
 
     A pixel is the mean of as many samples as keep the largest crop from being thinned out, so its value does not depend
-    on what else is in the batch.
+    on what else is in the batch. Rows are mixed first and columns then, each from the few that it lies between.
     """
     height, width = images.shape[-2:]
     finer = max(1, math.ceil(max(height, width) / size))
     line = (torch.arange(size * finer, device=images.device) + 0.5) / (size * finer) - 0.5
-    x = _grid_units(centres[:, 0], sides[:, 1], line, width)
-    y = _grid_units(centres[:, 1], sides[:, 0], line, height)
-    shape = (len(images), len(line), len(line))
-    grid = torch.stack([x[:, None, :].expand(shape), y[:, :, None].expand(shape)], dim=-1)
-    sampled = F.grid_sample(images, grid.to(images.dtype), padding_mode="zeros", align_corners=False)
-    return F.avg_pool2d(sampled, finer) if finer > 1 else sampled
+    rows = _mixed(images, *_taps(centres[:, 1], sides[:, 0], line, height, finer))
+    return _mixed(rows.mT, *_taps(centres[:, 0], sides[:, 1], line, width, finer)).mT
 
 
-def _grid_units(centre: Tensor, side: Tensor, line: Tensor, length: int) -> Tensor:
-    """Return places (N, S) along one axis, -1 to 1 from edge to edge of `length` pixels; `line` (S) spans one side."""
-    return 2 * (centre[:, None] + side[:, None] * line) / length - 1
+def _taps(centre: Tensor, side: Tensor, line: Tensor, length: int, finer: int) -> tuple[Tensor, Tensor]:
+    """Return which of `length` lines of pixels each line of a crop is mixed of, and their shares: (N, S, 2 finer) each.
+
+    `line` (S finer) spans one side; lines outside of the image have no share.
+    """
+    at = centre[:, None] + side[:, None] * line - 0.5
+    before = at.floor()
+    places = torch.stack([before, before + 1], dim=-1)
+    shares = torch.stack([1 - (at - before), at - before], dim=-1) / finer
+    shares = shares * ((places >= 0) & (places < length))
+    whole = places.clamp(0, length - 1).long()
+    return whole.unflatten(1, (-1, finer)).flatten(2), shares.unflatten(1, (-1, finer)).flatten(2)
+
+
+def _mixed(images: Tensor, places: Tensor, shares: Tensor) -> Tensor:
+    """Return (N, C, S, W): the sums of rows of images (N, C, H, W) at some places by their shares (N, S, T)."""
+    count, channels, height = images.shape[:3]
+    first = (torch.arange(count * channels, device=images.device) * height).view(count, channels, 1, 1)
+    rows = (first + places[:, None]).flatten(0, 2)
+    weights = shares[:, None].expand(-1, channels, -1, -1).flatten(0, 2).to(images.dtype)
+    found = F.embedding_bag(rows, images.flatten(0, 2), mode="sum", per_sample_weights=weights)
+    return found.unflatten(0, (count, channels, -1))

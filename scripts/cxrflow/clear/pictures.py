@@ -1,0 +1,20 @@
+"""What the figures of `clear` share: their width, and how slices, tasks and aggregators are named."""
+
+from typing import TYPE_CHECKING
+
+from cxrflow.plotting import caption
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+WIDTH = 11.1  # inches of a figure
+
+
+def note(figure: "Figure", text: str, simulated: bool) -> None:
+    """Write `text` below the figure; simulated slices are always named as such."""
+    caption(figure, f"{text} Simulated CT slices." if simulated else text, simulated=False)
+
+
+def spoken(name: str) -> str:
+    """Return a task's or an aggregator's name as figures write it."""
+    return name.replace("_", " ").replace("abmil", "ABMIL").replace("pma", "PMA")
