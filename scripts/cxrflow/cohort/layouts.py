@@ -60,7 +60,7 @@ LAYOUTS: dict[str, Layout] = {
     "deeplesion": Layout(((DEEPLESION_TABLE,),), "none", credentialed=False, slices=True),
     "slices": Layout(((".",),), "none", credentialed=False, slices=True),
 }
-SIMULATED: tuple[Format, ...] = ("mimic-cxr-jpg", "nih", "deeplesion")
+SIMULATED: tuple[Format, ...] = ("mimic-cxr-jpg", "nih", "chexpert", "deeplesion")
 """Formats in which a cohort can be simulated."""
 
 

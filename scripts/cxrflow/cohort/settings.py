@@ -69,7 +69,7 @@ class CohortSettings(Settings):
     reading: ReadingSettings = ReadingSettings()
     """What is taken from the raw files."""
     systems: list[System] | None = None
-    """Systems of the run that run on this cohort; null: all of them."""
+    """Systems of the run that run on this cohort; null: all that see its images, CT slices or radiographs."""
     split_shares: tuple[float, float, float] = (0.7, 0.1, 0.2)
     """Shares of patients for train, validate and test where the data set has no official split."""
     split_seed: int = Field(default=0, ge=0)

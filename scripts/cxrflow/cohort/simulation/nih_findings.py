@@ -1,26 +1,14 @@
 """What is drawn for each class of NIH-CXR-LT, and which class a drawn finding makes positive."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 import numpy as np
 
 from cxrflow.cohort.long_tail import NIH_CLASSES, NO_FINDING
 from cxrflow.cohort.openi_index import IndexedFinding
+from cxrflow.cohort.simulation.drawn import Drawn, pick_device
 
-_ANYWHERE = (None,)
 _LOBES = ("upper", "middle", "lower", "lower")
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """How a class is drawn: the finding, and the places, sides and words (as in Open-I's index) that it may have."""
-
-    finding: str
-    sites: tuple[str | None, ...] = _ANYWHERE
-    sides: tuple[str | None, ...] = _ANYWHERE
-    words: tuple[str, ...] = ("",)
-
 
 # Infiltration is the vaguest class of the data set: patchy in most, interstitial or streaky in others. Pneumonia fills
 # part of a lobe, Consolidation lies anywhere. Free air is seen under the right dome more easily than by the stomach.
@@ -50,7 +38,6 @@ NIH_DRAWN: dict[str, Drawn] = {
 NIH_LABEL_OF: dict[str, tuple[str, ...]] = {drawn.finding: (name,) for name, drawn in NIH_DRAWN.items()}
 """Finding -> the class of NIH-CXR-LT that it makes positive; other findings (devices) are drawn without a label."""
 
-_SEVERITIES = (None, None, None, "mild", "mild", "moderate", "severe")
 _DEVICES = {"AP": 0.3, "PA": 0.05}  # share of images with a line or tube, whatever the findings
 
 
@@ -60,17 +47,7 @@ def drawn_findings(classes: Collection[str], view: str, rng: np.random.Generator
     Lines and tubes come on top, more at the bedside (AP) than upright: the data set has no label for them.
     """
     named = [name for name in NIH_CLASSES if name in classes and name != NO_FINDING]
-    findings = [_drawn(name, rng) for name in named]
+    findings = [NIH_DRAWN[name].pick(name, rng) for name in named]
     if rng.random() < _DEVICES.get(view, 0.0):
-        kind, path = (("catheter", "Catheters, Indwelling"), ("tube", "Tube, Inserted"))[int(rng.random() < 0.35)]
-        findings.append(IndexedFinding("device", None, kind, None, path))
+        findings.append(pick_device(rng))
     return tuple(findings)
-
-
-def _drawn(name: str, rng: np.random.Generator) -> IndexedFinding:
-    drawn = NIH_DRAWN[name]
-    picks = [
-        choices[int(rng.integers(len(choices)))] for choices in (drawn.sides, drawn.sites, _SEVERITIES, drawn.words)
-    ]
-    side, site, severity, word = picks
-    return IndexedFinding(drawn.finding, side, site, severity, f"{name}{word}")

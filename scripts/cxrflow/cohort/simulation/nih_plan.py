@@ -17,6 +17,7 @@ from cxrflow.cohort.simulation.nih_table import COLUMNS
 from cxrflow.cohort.simulation.patient import AP
 from cxrflow.cohort.simulation.scene import Scene
 from cxrflow.cohort.simulation.settings import SimulationSettings
+from cxrflow.cohort.simulation.whole_patients import whole_patients
 from cxrflow.errors import UserError
 
 _PATIENTS, _DRAWN, _SPLIT = 301, 303, 304  # one stream of random numbers for each purpose
@@ -53,7 +54,8 @@ def plan_images(table: pd.DataFrame, settings: SimulationSettings) -> list[NihIm
             f"{settings.studies} images were asked for; the table of ChestX-ray14 has {len(table)}.",
             f"Set the simulation's `studies` to {len(table)} or less.",
         )
-    rows = choose_patients(table, settings)
+    chosen = whole_patients(table["Patient ID"], settings.studies, np.random.default_rng([settings.seed, _PATIENTS]))
+    rows = table[chosen].reset_index(drop=True)
     patients, ages = rows["Patient ID"], rows["Patient Age"].astype("float64")
     classes = with_added(published_classes(rows["Finding Labels"]), patients, ages, settings.seed)
     rng = np.random.default_rng([settings.seed, _SPLIT])
@@ -63,17 +65,6 @@ def plan_images(table: pd.DataFrame, settings: SimulationSettings) -> list[NihIm
         _image(row, positive, split[patient], settings.seed)
         for row, positive, patient in zip(rows.itertuples(index=False, name=None), names, patients, strict=True)
     ]
-
-
-def choose_patients(table: pd.DataFrame, settings: SimulationSettings) -> pd.DataFrame:
-    """Draw whole patients at random until there are `settings.studies` images; who would overshoot is passed over."""
-    sizes = table.groupby("Patient ID", sort=True).size()
-    chosen, images = [], 0
-    for place in np.random.default_rng([settings.seed, _PATIENTS]).permutation(len(sizes)):
-        if images + sizes.iloc[place] <= settings.studies:
-            chosen.append(sizes.index[place])
-            images += sizes.iloc[place]
-    return table[table["Patient ID"].isin(chosen)].reset_index(drop=True)
 
 
 def published_classes(findings: pd.Series) -> pd.DataFrame:

@@ -20,11 +20,11 @@ IMAGES, NO_FINDINGS = 112_120, 60_361
 """Rows of the published table, and those of them with No Finding."""
 
 
-def installed_table() -> Path:
-    """Return the table inside the installed torchxrayvision, without importing that package (it imports torch)."""
-    path = installed_archive().with_name(TABLE)
+def installed_table(name: str = TABLE, of: str = "ChestX-ray14") -> Path:
+    """Return a table inside the installed torchxrayvision, without importing that package (it imports torch)."""
+    path = installed_archive().with_name(name)
     if not path.is_file():
-        raise UserError(f"Expected the table of ChestX-ray14 at {path}, found no such file.", HINT_ARCHIVE)
+        raise UserError(f"Expected the table of {of} at {path}, found no such file.", HINT_ARCHIVE)
     return path
 
 

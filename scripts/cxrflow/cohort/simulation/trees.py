@@ -7,8 +7,10 @@ from typing import Any, Protocol
 
 from cxrflow.cohort.openi import installed_archive, read_openi
 from cxrflow.cohort.openi_index import LABEL_OF
-from cxrflow.cohort.simulation import ct_tree, mimic_tree, nih_tree
+from cxrflow.cohort.simulation import chexpert_tree, ct_tree, mimic_tree, nih_tree
 from cxrflow.cohort.simulation.anatomy import Anatomy, load_anatomy
+from cxrflow.cohort.simulation.chexpert_plan import CheXpertStudy, plan_chexpert
+from cxrflow.cohort.simulation.chexpert_table import installed_chexpert, read_chexpert_table
 from cxrflow.cohort.simulation.ct_plan import plan_ct
 from cxrflow.cohort.simulation.ct_slices import render_study
 from cxrflow.cohort.simulation.ct_volume import load_volume
@@ -40,7 +42,7 @@ class Drawn(Protocol):
 
 
 class Planned(Protocol):
-    """An item of a plan: a study of MIMIC-CXR-JPG or DeepLesion, an image of ChestX-ray14."""
+    """An item of a plan: a study of MIMIC-CXR-JPG, CheXpert or DeepLesion, an image of ChestX-ray14."""
 
     @property
     def scene(self) -> Drawn:
@@ -70,6 +72,10 @@ def _plan_mimic(settings: SimulationSettings) -> list[Study]:
 
 def _plan_nih(settings: SimulationSettings) -> list[NihImage]:
     return plan_images(read_nih_table(installed_table()), settings)
+
+
+def _plan_chexpert(settings: SimulationSettings) -> list[CheXpertStudy]:
+    return plan_chexpert(read_chexpert_table(installed_chexpert()), settings)
 
 
 def _load_chest(path: Path) -> tuple[Anatomy, Landmarks]:
@@ -104,6 +110,14 @@ TREES: dict[str, Tree] = {
         render=_radiographs(NIH_LABEL_OF),
         encode=lambda pixels, settings: encode_png(pixels),
         write=nih_tree.write_nih,
+    ),
+    "chexpert": Tree(
+        folders=(chexpert_tree.FOLDER,),
+        plan=_plan_chexpert,
+        load=_load_chest,
+        render=_radiographs(LABEL_OF),
+        encode=lambda pixels, settings: encode_jpeg(pixels, settings.jpeg_quality),
+        write=chexpert_tree.write_chexpert,
     ),
     "deeplesion": Tree(
         folders=(ct_tree.FOLDER,),
