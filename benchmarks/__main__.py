@@ -1,19 +1,26 @@
-"""Measure every comparison and write results/benchmarks.csv; tell the overhead of the last run of the workflow."""
+"""Measure every comparison and write results/benchmarks.csv; tell the overhead of the last run of the workflow.
+
+Names of rooms on the command line choose which.
+"""
 
 import os
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 
-from benchmarks import adapter, cohort, neural, patchib, prunecxr, reports
+from benchmarks import adapter, clear, clear_downstream, cohort, igcl, neural, patchib, prunecxr, reports
 from benchmarks.overhead import overhead
 from benchmarks.timing import measure
 from cxrflow.files import write_table
 
+MODULES = (adapter, cohort, reports, neural, prunecxr, patchib, igcl, clear, clear_downstream)
+ROOMS = {module.__name__.split(".")[1]: module for module in MODULES}
+
 rows = []
-for room in (adapter, cohort, reports, neural, prunecxr, patchib):
-    with room.comparisons() as comparisons:
+for room in sys.argv[1:] or ROOMS:
+    with ROOMS[room].comparisons() as comparisons:
         rows += [asdict(measure(comparison)) for comparison in comparisons]
 table = pd.DataFrame(rows)
 write_table("results/benchmarks.csv", table)

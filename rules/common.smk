@@ -13,6 +13,7 @@ STARTED = time.time()
 LIBRARY = Path(workflow.basedir).parent / "scripts"
 sys.path.insert(0, str(LIBRARY))
 
+from cxrflow.clear.downstream_settings import ATTENDING
 from cxrflow.cohort.layouts import LAYOUTS, is_credentialed, raw_files, require_raw_files, window_of
 from cxrflow.config import parse_config, plain_config, systems_of
 from cxrflow.cohort.long_tail import PARTS, label_file
@@ -90,7 +91,8 @@ TARGETS = {
         "patchib/efficiency.csv",
         *(f"patchib/{name}.png" for name in ("training", "ablation", "shares", "removal", "gallery", "similarity")),
     ],
-    "igcl": ["igcl/metrics.csv", "igcl/label_fractions.png", "igcl/roc.png"],  # see igcl_targets
+    "igcl": [],  # see igcl_targets
+    "clear": ["clear/lesion_rows.csv"],  # see clear_targets
 }
 # Where the analysis of what a compressed model forgets lies, below a cohort's folder: the system, how it compresses (the
 # first way is the one that the analysis is about), what that is called, and the size of the images it sees.
@@ -137,7 +139,7 @@ def targets():
 
 def more_targets(room, cohort):
     """What a room offers of some cohorts only."""
-    more = {"prunecxr": prunecxr_targets, "igcl": igcl_targets}
+    more = {"prunecxr": prunecxr_targets, "igcl": igcl_targets, "clear": clear_targets}
     return more[room](cohort) if room in more else []
 
 
@@ -350,7 +352,8 @@ def raw_tables(wildcards):
 
 def store_sizes(cohort):
     """The sides in pixels to which a cohort's images are decoded, the smallest first."""
-    asked = {config[system]["data"]["image_size"] for system in systems_of(settings, cohort)}
+    data = [config[system]["data"] for system in systems_of(settings, cohort)]
+    asked = {about[key] for about in data for key in ("image_size", "slice_size") if key in about}
     return sorted(asked | set(config["cohorts"][cohort]["image_sizes"]))
 
 
@@ -363,7 +366,8 @@ def quarantine_parts(wildcards):
     """The quarantine tables of a cohort's rules: the adapter's, one per image size, and the extractor's."""
     images = [f"cohort/quarantine_images_{size}" for size in store_sizes(wildcards.cohort)]
     texts = ["reports/quarantine_extract"] if has_reports(wildcards.cohort) else []
-    graphs = ["igcl/quarantine_graphs"] if "igcl" in systems_of(settings, wildcards.cohort) else []
+    reads = "igcl" in systems_of(settings, wildcards.cohort) and igcl_pretrains(wildcards.cohort)
+    graphs = ["igcl/quarantine_graphs"] if reads else []
     parts = ["cohort/quarantine_manifest", *images, *texts, *graphs]
     return collect("results/{cohort}/{part}.csv", cohort=wildcards.cohort, part=parts)
 
@@ -385,10 +389,15 @@ def survey_files(wildcards):
     return survey["forms"] + ([survey["key"]] if survey["key"] else [])
 
 
-def patchib_towers(wildcards):
-    """The folder or hub name of the towers that every model of patchib starts from."""
+def towers_of(cohort):
+    """The folder or hub name of the towers that every model of patchib starts from on a cohort."""
     named = config["patchib"]["towers"]["name"]
-    return f"results/{wildcards.cohort}/patchib/towers" if named == "small" else named
+    return f"results/{cohort}/patchib/towers" if named == "small" else named
+
+
+def patchib_towers(wildcards):
+    """The towers of patchib on the cohort of a rule."""
+    return towers_of(wildcards.cohort)
 
 
 def patchib_model(wildcards):
@@ -405,36 +414,47 @@ def patchib_weights(wildcards):
 
 def igcl_source(wildcards):
     """The cohort whose radiographs and reports the encoders of igcl learn from: a cohort's own, or the one named."""
-    return config["igcl"]["pretraining"]["cohort"] or wildcards.cohort
+    return config["igcl"]["pretrained_on"].get(wildcards.cohort, wildcards.cohort)
+
+
+def igcl_initialisation(wildcards):
+    """What the configuration says of an initialisation of igcl."""
+    return config["igcl"]["transfer"]["initialisations"][wildcards.initialisation]
 
 
 def igcl_weights(wildcards):
-    """What the encoder of an initialisation of igcl starts from."""
-    return config["igcl"]["transfer"]["initialisations"][wildcards.initialisation]["weights"]
+    """The weights that an initialisation of igcl starts from, where the workflow makes them."""
+    about, base = igcl_initialisation(wildcards), f"results/{igcl_source(wildcards)}"
+    made = {
+        "pretrained": f"{base}/igcl/pretrained.safetensors",
+        "patchib": f"{base}/patchib/models/{about['model']}_{about['seed']}.safetensors",
+        "backbone": f"{base}/backbone/weights.safetensors",
+    }
+    return made.get(about["weights"], [])
 
 
-def igcl_pretrained(wildcards):
-    """The weights that igcl pretrained, for the initialisation that starts from them."""
-    file = f"results/{igcl_source(wildcards)}/igcl/pretrained.safetensors"
-    return file if igcl_weights(wildcards) == "pretrained" else []
+def igcl_towers(wildcards):
+    """The towers of patchib, for an initialisation of igcl that starts from one of them."""
+    return towers_of(igcl_source(wildcards)) if igcl_initialisation(wildcards)["weights"] == "patchib" else ""
 
 
-def igcl_backbone(wildcards):
-    """The backbone, for an initialisation of igcl that starts from it."""
-    file = f"results/{igcl_source(wildcards)}/backbone/weights.safetensors"
-    return file if igcl_weights(wildcards) == "backbone" else []
+def igcl_tower_files(wildcards):
+    """The files of these towers, where none are named."""
+    reads = igcl_towers(wildcards) and PATCHIB_OWN_TOWERS
+    return collect(PATCHIB_TOWER_FILES.values(), cohort=igcl_source(wildcards)) if reads else []
 
 
-def igcl_first_backbone(wildcards):
-    """The backbone, where the pretraining of igcl starts from it."""
-    starts = config["igcl"]["image_encoder"]["weights"] == "backbone"
-    return f"results/{wildcards.cohort}/backbone/weights.safetensors" if starts else []
+def first_backbone(encoder):
+    """The backbone, for a training whose encoder (its place in the configuration) starts from it."""
+    starts = lookup(dpath=f"{encoder}/weights", within=config) == "backbone"
+    return "results/{cohort}/backbone/weights.safetensors" if starts else []
 
 
 def igcl_uses_backbone():
-    """Whether an encoder of igcl starts from the backbone, which has learnt from labels."""
+    """Whether an encoder of igcl starts from the backbone, or from towers whose stem it is: it has learnt from labels."""
     named = [about["weights"] for about in config["igcl"]["transfer"]["initialisations"].values()]
-    return "backbone" in [*named, config["igcl"]["image_encoder"]["weights"]]
+    small = "patchib" in named and config["patchib"]["towers"]["name"] == "small"
+    return small or "backbone" in [*named, config["igcl"]["image_encoder"]["weights"]]
 
 
 def igcl_transfer_settings(wildcards):
@@ -443,6 +463,76 @@ def igcl_transfer_settings(wildcards):
 
 
 def igcl_targets(cohort):
-    """What igcl offers of a cohort beside its classifiers, where it is pretrained on its own reports."""
-    own = config["igcl"]["pretraining"]["cohort"] in (None, cohort)
-    return ["igcl/retrieval.csv", "igcl/gallery.html"] if own else []
+    """What igcl offers of a cohort: retrieval where it is pretrained on its own reports, and classifiers."""
+    lent = {source for name, source in config["igcl"]["pretrained_on"].items() if name in config["run"]["cohorts"]}
+    classified = cohort in config["igcl"]["pretrained_on"] or cohort not in lent
+    retrieval = ["igcl/retrieval.csv", "igcl/gallery.html"] if igcl_pretrains(cohort) else []
+    return retrieval + (["igcl/metrics.csv", "igcl/label_fractions.png", "igcl/roc.png"] if classified else [])
+
+
+def igcl_pretrains(cohort):
+    """Whether encoders of igcl learn from the radiographs and reports of a cohort."""
+    return config["igcl"]["pretrained_on"].get(cohort, cohort) == cohort
+
+
+def clear_targets(cohort):
+    """What clear offers of a cohort: one encoder per variant and seed, and what their features are worth."""
+    about = config["clear"]["pretraining"]
+    encoders = collect("clear/{variant}/{seed}/weights.safetensors", variant=about["variants"], seed=about["seeds"])
+    looked_at = ["attention", "top_slices"] if clear_attends() else []
+    figures = collect("clear/{name}.png", name=["confusion", "efficiency", "embedding", *looked_at])
+    return [*encoders, "clear/metrics.csv", "clear/differences.csv", "clear/compute.csv", *figures]
+
+
+def clear_attends():
+    """Whether an aggregator of clear has learnt weights of slices."""
+    return bool(set(config["clear"]["downstream"]["aggregation"]["aggregators"]) & set(ATTENDING))
+
+
+def clear_seeds(encoder):
+    """The seeds of an encoder of clear: its own, or those of pretraining for a pretrained one."""
+    about = config["clear"]["downstream"]["encoders"][encoder]
+    default = config["clear"]["pretraining"]["seeds"] if about["source"] == "pretrained" else [0]
+    return about["seeds"] or default
+
+
+def clear_files(pattern, encoders=None, first=False):
+    """The files of a pattern for all encoders of clear, or some, and all their seeds, or the first of each."""
+    named = encoders or config["clear"]["downstream"]["encoders"]
+    pairs = [(name, seed) for name in named for seed in clear_seeds(name)[: 1 if first else None]]
+    return [pattern.format(cohort="{cohort}", encoder=name, seed=seed) for name, seed in pairs]
+
+
+def clear_encoder(wildcards):
+    """What the configuration says of an encoder of clear; which seeds it has is nothing to one of them."""
+    about = config["clear"]["downstream"]["encoders"][wildcards.encoder]
+    return {name: value for name, value in about.items() if name != "seeds"}
+
+
+def clear_weights(wildcards):
+    """The weights of pretraining, for an encoder of clear that starts from them."""
+    return clear_pretrained(wildcards.encoder, wildcards.seed)
+
+
+def clear_pretrained(encoder, seed):
+    """The weights that an encoder of clear starts from, where the workflow makes them."""
+    about = config["clear"]["downstream"]["encoders"][encoder]
+    file = f"results/{{cohort}}/clear/{about['name'] or encoder}/{seed}/weights.safetensors"
+    return file if about["source"] == "pretrained" else []
+
+
+def clear_pretrained_encoders():
+    """The encoders of clear that start from weights of pretraining."""
+    encoders = config["clear"]["downstream"]["encoders"]
+    return [name for name, about in encoders.items() if about["source"] == "pretrained"]
+
+
+def clear_task_tables():
+    """The csv files that tasks of clear name."""
+    return [about["file"] for about in config["clear"]["downstream"]["tasks"].values() if about["file"]]
+
+
+def clear_pretraining(wildcards):
+    """How encoders of clear are pretrained; which other variants and seeds there are is nothing to one."""
+    about = config["clear"]["pretraining"]
+    return {name: value for name, value in about.items() if name not in ("variants", "seeds")}

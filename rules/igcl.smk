@@ -1,6 +1,7 @@
 # IGCL: radiographs and the graphs of their reports meet in one space; then classifiers learn from few labels.
-# Needs: manifest, reports, report graphs, split, image store, disjoint.json, and the backbone where an encoder starts
-# from it. Leaves under results/{cohort}/igcl/: graphs, weights, predictions/, tables and figures.
+# Needs: manifest, split, image store, disjoint.json, the backbone or a model of patchib where an encoder starts from it;
+# to pretrain also reports and report graphs, else the encoder of another cohort (igcl.pretrained_on). Leaves under
+# results/{cohort}/igcl/: graphs, weights, predictions/, tables and figures.
 
 
 IGCL_SIZE = config["igcl"]["data"]["image_size"]
@@ -54,7 +55,7 @@ rule igcl_pretrain:
         graphs="results/{cohort}/igcl/graphs.npz",
         vectors="results/{cohort}/igcl/vectors.npy",
         description="results/{cohort}/igcl/vectors.json",
-        backbone=igcl_first_backbone,
+        backbone=first_backbone("igcl/image_encoder"),
         disjoint="results/{cohort}/cohort/disjoint.json",
     output:
         weights="results/{cohort}/igcl/pretrained.safetensors",
@@ -141,8 +142,8 @@ rule igcl_transfer:
     input:
         **IGCL_COHORT,
         code=library("igcl_transfer"),
-        pretrained=igcl_pretrained,
-        backbone=igcl_backbone,
+        weights=igcl_weights,
+        towers=igcl_tower_files,
         disjoint="results/{cohort}/cohort/disjoint.json",
     output:
         predictions="results/{cohort}/igcl/predictions/{initialisation}.parquet",
@@ -159,7 +160,8 @@ rule igcl_transfer:
         data=lookup(dpath="igcl/data", within=config),
         image=lookup(dpath="igcl/image_encoder", within=config),
         transfer=igcl_transfer_settings,
-        weights=igcl_weights,
+        initialisation=igcl_initialisation,
+        towers=igcl_towers,
         resume=lambda wildcards: f"results/{wildcards.cohort}/igcl/resume/{wildcards.initialisation}",
     message:
         "Training classifiers of {wildcards.cohort} from {wildcards.initialisation}"

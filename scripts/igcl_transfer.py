@@ -9,13 +9,18 @@ from pathlib import Path
 from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.igcl.initialisation import Source
 from cxrflow.igcl.transfer import TransferChoice, transfer
+from cxrflow.igcl.transfer_settings import InitialisationSettings
 from cxrflow.logs import script_run
 
 with script_run(snakemake):
     read, params = snakemake.input, snakemake.params
     transfer(
         CohortFiles.of(read),
-        Source(params.weights, *(Path(file) if file else None for file in (read.pretrained, read.backbone))),
+        Source(
+            InitialisationSettings.model_validate(params.initialisation),
+            Path(read.weights) if read.weights else None,
+            params.towers,
+        ),
         Path(snakemake.output.predictions),
         Path(params.resume),
         TransferChoice.of(params, snakemake.threads),

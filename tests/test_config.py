@@ -79,7 +79,7 @@ def test_cross_field_rules_of_a_cohort_hold(cohort):
     ("cohort", "reason"),
     [
         ({**NIH, "reports": "/data/reports"}, "not of nih"),
-        ({"format": "chexpert", "simulate": {}}, "written as mimic-cxr-jpg or nih"),
+        ({"format": "openi-csv", "simulate": {}}, "a simulated cohort is written as"),
         ({"format": "chexpert", "root": "/data", "long_tail": "/labels"}, "nih, not of chexpert"),
         ({"format": "nih", "simulate": {}, "long_tail": "/labels"}, "brings its own label files"),
         ({"format": "mimic-cxr-dicom", "root": "/data/dicom"}, "name the folder or zip of its `reports`"),
@@ -107,7 +107,7 @@ def test_nih_and_mimic_cxr_take_long_tailed_labels_and_can_be_simulated(cohort):
 
 def test_a_system_that_reads_reports_is_refused_for_a_data_set_without():
     message = complaint({"run": {"cohorts": ["nih"]}, "cohorts": {"nih": NIH}})
-    assert "['neural', 'patchib'] read reports, and nih (nih) has none" in message
+    assert "['igcl', 'neural', 'patchib'] read reports, and nih (nih) has none" in message
 
 
 def test_a_cohort_alone_needs_a_size_for_its_images():
@@ -146,7 +146,7 @@ def test_every_key_is_read_by_some_rule(root):
     shared = re.findall(r'forgetting_of\("(\w+)"\)', text)
     looked_up |= {f"{system}/{key}" for system in ("neural", "prunecxr") for key in shared}
     plain = plain_config(parse_config(config()))
-    for block in ("reports", "backbone", "neural", "prunecxr", "patchib"):
+    for block in ("reports", "backbone", "neural", "prunecxr", "patchib", "igcl", "clear"):
         unread = [
             leaf
             for leaf in leaves(plain[block], block)

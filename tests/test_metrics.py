@@ -19,6 +19,7 @@ from cxrflow.metrics import (
     mean_estimate,
     over_resamples,
     paired_difference,
+    patient_draws,
     resample_weights,
     resampled_sums,
     two_sided_p,
@@ -244,3 +245,11 @@ def test_no_threshold_has_no_f1() -> None:
 def test_unknown_scores_are_refused() -> None:
     with pytest.raises(ValueError, match="NaN"):
         Ranking.of([0, 1], [0.5, np.nan])
+
+
+@given(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=30), st.integers(0, 9))
+def test_draws_of_patients_are_the_weights_of_their_examples(patients, seed):
+    patient, drawn = patient_draws(patients, 12, seed)
+    assert drawn.shape == (len(set(patients)), 12)
+    assert (drawn.sum(axis=0) == len(set(patients))).all()
+    np.testing.assert_array_equal(drawn[patient].T, resample_weights(patients, 12, seed))

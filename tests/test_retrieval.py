@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cxrflow import retrieval
-from cxrflow.retrieval import chance_of_rank, diagonal_ranks, ranks, recalls
+from cxrflow.retrieval import AT, chance_of_rank, diagonal_ranks, mean_recall, ranks, recalls
+from cxrflow.retrieval_measures import to_images, to_reports
 
 
 def unit(rows: int, seed: int, width: int = 6) -> NDArray[np.float32]:
@@ -88,3 +89,29 @@ def test_chance_by_hand() -> None:
     assert chance_of_rank(np.array([1]), np.array([1, 1, 2, 3]), 1)[0] == pytest.approx(0.5)
     assert chance_of_rank(np.array([1]), np.array([1, 2, 3]), 10)[0] == pytest.approx(1.0)
     assert chance_of_rank(np.array([9]), np.array([1, 2, 3]), 2)[0] == pytest.approx(0.0)
+
+
+def test_the_mean_recall_is_one_where_every_pair_is_alike_and_small_where_pairs_are_mixed_up() -> None:
+    vectors, alone = unit(200, 3), np.arange(200)
+    assert mean_recall(vectors, vectors, alone) == 1
+    assert mean_recall(vectors, unit(200, 4), alone) < 5 * np.mean(AT) / 200
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=20, deadline=None)
+def test_a_report_counts_once_and_radiographs_that_share_it_are_all_hits(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    groups, images, texts = rng.integers(0, 8, 20), unit(20, seed), unit(8, seed + 1)
+    reports, studies = texts[groups], np.arange(20) // 2
+    forwards, backwards = to_reports(images, reports, groups), to_images(images, reports, groups, studies)
+    unique = np.unique(groups)
+    for image, group, rank in zip(images, groups, forwards.rank, strict=True):
+        assert rank == pytest.approx(by_hand(image, texts[unique], unique == group))
+    assert backwards.queries.tolist() == [*range(0, 20, 2)]
+    for place, rank in zip(backwards.queries, backwards.rank, strict=True):
+        assert rank == pytest.approx(by_hand(reports[place], images, groups == groups[place]))
+    assert forwards.chance[0] == pytest.approx(1 / len(unique))
+    twice = forwards.measures(np.full((1, 20), 2.0))
+    for metric, hits in recalls(forwards.rank).items():
+        assert twice[metric].value == pytest.approx(hits.mean())
+        assert twice[metric].resampled[0] == pytest.approx(hits.mean())

@@ -11,8 +11,11 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from cxrflow.backbone.settings import BackboneSettings
+from cxrflow.clear.settings import ClearSettings
+from cxrflow.cohort.layouts import LAYOUTS
 from cxrflow.cohort.settings import CohortSettings
 from cxrflow.errors import UserError
+from cxrflow.igcl.fitting import require_lenders, require_models
 from cxrflow.igcl.settings import IgclSettings
 from cxrflow.neural.settings import NeuralSettings
 from cxrflow.patchib.settings import PatchibSettings
@@ -22,6 +25,8 @@ from cxrflow.settings import Settings, System
 
 READS_REPORTS = {"neural", "patchib", "igcl"}
 """Systems that can't run on a data set without reports."""
+READS_SLICES = {"clear"}
+"""Systems that see CT slices; the others see radiographs."""
 COHORT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 RESERVED = (
     "anatomy", "benchmarks", "config.yaml", "extraction", "forgetting", "logs", "provenance", "quarantine",
@@ -34,7 +39,7 @@ class RunSettings(Settings):
 
     cohorts: list[str] = Field(default=["demo-mimic"], min_length=1)
     """Names of the cohorts (keys of `cohorts`) that the systems run on."""
-    systems: list[System] = Field(default=["neural", "prunecxr", "patchib"])
+    systems: list[System] = Field(default=["neural", "prunecxr", "patchib", "igcl", "clear"])
     """Systems to run; none makes the cohorts' tables, images and graphs alone. A cohort's own `systems` says which of
     them run on it."""
 
@@ -61,6 +66,8 @@ class Config(Settings):
     """The system `patchib`."""
     igcl: IgclSettings = IgclSettings()
     """The system `igcl`."""
+    clear: ClearSettings = ClearSettings()
+    """The system `clear`."""
 
     @field_validator("cohorts")
     @classmethod
@@ -80,11 +87,21 @@ class Config(Settings):
             if cohort is None:
                 continue
             systems = systems_of(self, name)
-            silent = [] if cohort.has_reports else sorted(set(systems) & READS_REPORTS)
-            if silent:
+            sliced = LAYOUTS[cohort.format].slices
+            strange = [system for system in systems if (system in READS_SLICES) != sliced]
+            if strange:
+                seen, there = ("radiographs", "CT slices") if sliced else ("CT slices", "radiographs")
                 raise ValueError(
-                    f"{silent} read reports, and {name} ({cohort.format}) has none: name the folder or zip of its "
-                    f"`reports` (MIMIC-CXR), or say in cohorts.{name}.systems which systems run on it"
+                    f"{strange} see {seen}, and {name} ({cohort.format}) has {there}: say in cohorts.{name}.systems "
+                    "which systems run on it"
+                )
+            borrows = self.igcl.pretrained_on.get(name, name) != name
+            read = set(systems) & READS_REPORTS - ({"igcl"} if borrows else set())
+            if read and not cohort.has_reports:
+                lent = ", or name in igcl.pretrained_on a cohort whose encoders it takes" if "igcl" in read else ""
+                raise ValueError(
+                    f"{sorted(read)} read reports, and {name} ({cohort.format}) has none: name the folder or zip of "
+                    f"its `reports` (MIMIC-CXR), or say in cohorts.{name}.systems which systems run on it{lent}"
                 )
             if not systems and not cohort.image_sizes:
                 raise ValueError(f"without a system nobody says how large images are: give {name} `image_sizes`")
@@ -98,11 +115,21 @@ class Config(Settings):
             "acknowledge_dua": self.acknowledge_dua,
             "prunecxr.published": self.prunecxr.published,
             "prunecxr.surveys": self.prunecxr.surveys,
+            "igcl.pretrained_on": [*self.igcl.pretrained_on, *self.igcl.pretrained_on.values()],
         }
         for key, named in keys.items():
             unknown = sorted(set(named) - set(self.cohorts))
             if unknown:
                 raise ValueError(f"{key} names {unknown}; known cohorts: {sorted(self.cohorts)}")
+        return self
+
+    @model_validator(mode="after")
+    def _igcl_starts_from_what_there_is(self) -> "Config":
+        run = [name for name in self.run.cohorts if name in self.cohorts and "igcl" in systems_of(self, name)]
+        require_lenders(self.igcl.pretrained_on, run)
+        if run:
+            seeds = {name: model.seeds for name, model in self.patchib.models.items()}
+            require_models(self.igcl, seeds, self.patchib.data.image_size)
         return self
 
     @model_validator(mode="after")
@@ -114,9 +141,12 @@ class Config(Settings):
 
 
 def systems_of(config: Config, cohort: str) -> list[System]:
-    """Return the systems that run on a cohort: those of the run that the cohort does not leave out."""
-    own = config.cohorts[cohort].systems
-    return [system for system in config.run.systems if own is None or system in own]
+    """Return the systems of the run that run on a cohort: those it names, else all that see its kind of images."""
+    about = config.cohorts[cohort]
+    if about.systems is not None:
+        return [system for system in config.run.systems if system in about.systems]
+    sliced = LAYOUTS[about.format].slices
+    return [system for system in config.run.systems if (system in READS_SLICES) == sliced]
 
 
 def parse_config(raw: Mapping[str, Any]) -> Config:

@@ -65,6 +65,18 @@ def f1_score(outcome: NDArray, score: NDArray, threshold: ArrayLike = ABOVE_HALF
     return np.where((positives > 0) & (positives < known.sum(axis=0)) & ~np.isnan(limits), values, np.nan)
 
 
+def resampled_f1(predicted: NDArray[np.bool_], outcome: NDArray, weights: NDArray | None = None) -> Floats:
+    """Return F1 of predictions (N,) of outcomes (N,) of 0 or 1, one per row of `weights` (R, N).
+
+    NaN where a row holds one outcome.
+    """
+    rows = np.ones((1, len(outcome))) if weights is None else np.asarray(weights, dtype=np.float64)
+    present = outcome > 0
+    hits, found, positives = (rows @ which.astype(np.float64) for which in (predicted & present, predicted, present))
+    both = (positives > 0) & (positives < rows.sum(axis=1))
+    return ratio(2 * hits, np.where(both, found + positives, 0.0))
+
+
 def class_metrics(
     outcome: NDArray,
     score: NDArray,
@@ -113,6 +125,16 @@ def resample_weights(patients: ArrayLike, resamples: int, seed: int) -> NDArray[
     count = int(patient.max()) + 1
     times = _times_drawn(np.random.default_rng([seed, count]), resamples, count)
     return times.astype(np.uint16)[:, patient]
+
+
+def patient_draws(patients: ArrayLike, resamples: int, seed: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Return the number of each example's patient (N,), and how often each is in each resample, (patients, R).
+
+    The resamples are those of `resample_weights`: its rows are `drawn[patient].T`.
+    """
+    unique, patient = np.unique(np.asarray(patients), return_inverse=True)
+    drawn = resample_weights(unique, resamples, seed)
+    return patient, np.ascontiguousarray(drawn.T, dtype=np.float32)
 
 
 def resampled_sums(values: NDArray, patients: ArrayLike, resamples: int, seed: int) -> Floats:

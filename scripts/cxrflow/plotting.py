@@ -1,11 +1,13 @@
 """What all figures share: the look, the caption, and saving whole files."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import matplotlib
+import numpy as np
+from numpy.typing import NDArray
 
 matplotlib.use("Agg")
 
@@ -15,6 +17,7 @@ from cxrflow.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from pandas import DataFrame
 
 # seaborn's colour-blind safe palette, in the order in which series appear. Its import would take as long as a figure.
 PALETTE = (
@@ -22,6 +25,26 @@ PALETTE = (
     *("#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9"),
 )
 MARGIN = 0.1  # inches around what is drawn
+
+
+def colours_by_place(names: Iterable[str]) -> dict[str, str]:
+    """Return the colour of each model by its place in the configuration, the same in every figure."""
+    return {name: PALETTE[place % len(PALETTE)] for place, name in enumerate(dict.fromkeys(names))}
+
+
+def seeds_note(counts: Collection[int]) -> str:
+    """Return what was averaged, e.g. "mean of 1 to 2 seeds"."""
+    fewest, most = min(counts), max(counts)
+    return f"mean of {fewest} to {most} seeds" if fewest < most else f"mean of {most} seed{'s' if most != 1 else ''}"
+
+
+def error_bars(rows: "DataFrame") -> NDArray[np.float64]:
+    """Return (2, n): how far the interval of each row reaches below and above its value; nothing where there is none.
+
+    Columns: value, low, high.
+    """
+    reach = np.array([rows["value"] - rows["low"], rows["high"] - rows["value"]], dtype=np.float64)
+    return np.clip(np.nan_to_num(reach), 0, None)
 
 
 @contextmanager
@@ -44,6 +67,14 @@ def caption(figure: "Figure", text: str, simulated: bool) -> None:
 def panel_columns(count: int) -> int:
     """Return how many panels of `count` stand side by side: up to four, so that few places stay empty."""
     return count if count < 3 else min((3, 4), key=lambda columns: -count % columns)
+
+
+def name_lowest(axes: NDArray, name: str) -> None:
+    """Name the horizontal axis of the lowest panel of each column of `axes`; places below it may be switched off."""
+    for column in axes.T:
+        for axis in [axis for axis in column if axis.axison][-1:]:
+            axis.set_xlabel(name)
+            axis.tick_params(labelbottom=True)
 
 
 def save_figure(figure: "Figure", *outputs: Path) -> None:

@@ -28,15 +28,18 @@ def in_order(data: Radiographs, size: int) -> Iterator[dict[str, Tensor]]:
         yield data.batch(np.arange(start, min(start + size, len(data))))
 
 
-def augmented_epoch(
-    data: Radiographs, size: int, seed: int, number: int, how: Augmentation
+def shuffled_epoch(
+    data: Radiographs, size: int, seed: int, number: int, how: Augmentation | None, places: np.ndarray | None = None
 ) -> Iterator[dict[str, Tensor]]:
-    """Yield one epoch in a fresh order, images augmented, both by (seed, number); the last batch may be smaller."""
-    order = np.random.default_rng([seed, number]).permutation(len(data))
+    """Yield one epoch in a fresh order, images augmented (or not, with None), both by (seed, number).
+
+    Of all examples, or of those at some `places`; the last batch may be smaller.
+    """
+    order = np.random.default_rng([seed, number]).permutation(len(data) if places is None else places)
     generator = torch.Generator().manual_seed(seed * 100_003 + number)
     for start in range(0, len(order), size):
         batch = data.batch(order[start : start + size])
-        yield {**batch, "images": augment(batch["images"], generator, how)}
+        yield batch if how is None else {**batch, "images": augment(batch["images"], generator, how)}
 
 
 def read_images(images: np.ndarray, rows: np.ndarray) -> Tensor:

@@ -80,6 +80,17 @@ def _none_drawn(n: int, own: int, draws: int) -> float:
     return float(np.prod(np.clip((n - own - steps) / (n - steps), 0, 1)))
 
 
+def mean_recall(one: Floats, other: Floats, groups: NDArray) -> float:
+    """Return the mean of R@1, 5 and 10 in both directions, from 0 to 1: what an epoch is chosen by.
+
+    Row i of one, such as a radiograph, belongs to row i of the other, such as its report; rows of the other that share
+    a group are the same thing and count once.
+    """
+    unique, first = np.unique(groups, return_index=True)
+    directions = (ranks(one, other[first], groups, unique), ranks(other[first], one, unique, groups))
+    return float(np.mean([(rank <= k).mean() for rank in directions for k in AT]))
+
+
 def recalls(rank: NDArray[np.float64], at: Sequence[int] = AT) -> dict[str, NDArray[np.float64]]:
     """Return for each query whether its rank is among the first 1, 5, 10, by the name of the metric (0 or 1)."""
     return {f"recall@{k}": (rank <= k).astype(np.float64) for k in at}

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-System = Literal["neural", "prunecxr", "patchib", "igcl"]
+System = Literal["neural", "prunecxr", "patchib", "igcl", "clear"]
 """The systems, by the name that they have everywhere."""
 Precision = Literal["auto", "fp32", "bf16"]
 """Arithmetic of a model's forward pass; `auto` is bf16 where this machine has it in hardware, fp32 elsewhere."""

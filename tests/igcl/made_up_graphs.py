@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cxrflow.igcl.graph_store import GraphStore
 from cxrflow.igcl.node_features import NodeFeatures
-from cxrflow.igcl.ragged import offsets
+from cxrflow.ragged import offsets
 
 Edge = tuple[int, int, int]
 """Source, target, and the number of the relation."""

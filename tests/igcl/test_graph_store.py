@@ -8,7 +8,7 @@ from tests.igcl.made_up_graphs import edges_of, store_of, stores
 
 from cxrflow.errors import UserError
 from cxrflow.igcl.graph_store import GraphStore, joined
-from cxrflow.igcl.ragged import offsets, owners, ranges
+from cxrflow.ragged import offsets, owners, ranges
 
 
 def phrases(store: GraphStore) -> list[str]:
@@ -56,3 +56,9 @@ def test_flat_lists_begin_where_the_one_before_ends(sizes: list[int]) -> None:
 def test_ranges_are_those_of_python(parts: list[tuple[int, int]]) -> None:
     starts, counts = (np.array(each, dtype=np.int64) for each in (zip(*parts, strict=True) if parts else ((), ())))
     assert ranges(starts, counts).tolist() == [at for start, count in parts for at in range(start, start + count)]
+
+
+def test_all_graphs_of_mimic_cxr_take_less_than_200_megabytes() -> None:
+    graphs = 200  # of 27 entities and 18 relations, as RadGraph's are on average
+    store = store_of([(27, [(node, node + 1, node % 3) for node in range(18)])] * graphs)
+    assert store.nbytes / graphs * 220_763 < 200e6

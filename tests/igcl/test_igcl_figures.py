@@ -14,13 +14,15 @@ from tests.igcl.conftest import Cohort
 
 from cxrflow.errors import UserError
 from cxrflow.files import write_arrays
-from cxrflow.igcl.figures import draw_label, fractions_caption, plot_label_fractions, reach
+from cxrflow.igcl.figures import draw_label, fractions_caption, plot_label_fractions
 from cxrflow.igcl.gallery import nearest_graphs, show_gallery
-from cxrflow.igcl.measures import AUROC, MEAN
+from cxrflow.igcl.measures import AUROC
 from cxrflow.igcl.operating_points import read_operating_points
 from cxrflow.igcl.retrieval_measures import Embeddings
 from cxrflow.igcl.roc_figure import GRID, mean_curve, plot_roc, roc_caption, roc_points, shown_rows
 from cxrflow.igcl.transfer_settings import EvaluationSettings
+from cxrflow.measured import MEAN
+from cxrflow.plotting import error_bars
 
 COMMON = {"cohort": "c", "simulated": True, "n_patients": 12, "n_seeds": 2, "metric": AUROC}
 LEVELS = [(0.01, np.nan), (1.0, np.nan), (np.nan, 5.0)]
@@ -60,7 +62,7 @@ def test_every_label_and_their_mean_are_drawn_with_intervals(metrics: pd.DataFra
     draw_label(axis, rows, {"igcl": "black"})
     drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axis.get_lines()])
     assert set(np.round(rows["value"], 6)) <= set(np.round(drawn, 6))
-    assert reach(rows)[0] == pytest.approx(0.1)
+    assert error_bars(rows)[0] == pytest.approx(0.1)
 
 
 def test_captions_tell_patients_seeds_intervals_and_what_has_seen_labels(metrics: pd.DataFrame) -> None:

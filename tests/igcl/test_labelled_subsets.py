@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxrflow.igcl.labelled_subsets import Level, labelled_places, levels_of, runs_of
+from cxrflow.igcl.labelled_subsets import levels_of, runs_of
 from cxrflow.igcl.transfer_settings import LinearSettings, TransferSettings
+from cxrflow.labelled_subsets import Level, labelled_places
 
 LABELS = ["Edema", "Fracture"]
 

@@ -11,11 +11,12 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from cxrflow.igcl.figures import plot_label_fractions
-from cxrflow.igcl.measures import AUROC, MCC, MEAN, Key, Measures, differences_table, measures_of, measures_table
+from cxrflow.igcl.measures import AUROC, MCC, Key, Measures, differences_table, measures_of
 from cxrflow.igcl.roc_figure import plot_roc
-from cxrflow.igcl.test_split import TestSplit, resampled_patients
-from cxrflow.igcl.transfer_settings import NO_FINDING, EvaluationSettings
-from cxrflow.metrics import auroc, interval, over_resamples, resample_weights
+from cxrflow.igcl.test_split import TestSplit
+from cxrflow.igcl.transfer_settings import NO_FINDING
+from cxrflow.measured import MEAN, measures_table
+from cxrflow.metrics import auroc, interval, over_resamples, patient_draws, resample_weights
 
 LABELS = ["Edema", "Effusion", NO_FINDING]
 PER_PATIENT = 2
@@ -29,8 +30,7 @@ def split_of(rng: np.random.Generator, patients: int = 60, resamples: int = 200)
         table = pd.DataFrame(rng.integers(0, 2, (len(names), len(LABELS))).astype(float), names, LABELS)
         table.insert(0, "patient_id", [f"{split}{number // PER_PATIENT}" for number in range(len(names))])
         truth[split] = table.rename_axis("image_id")
-    resampled = resampled_patients(truth["test"]["patient_id"], EvaluationSettings(resamples=resamples))
-    return TestSplit(truth, LABELS, *resampled)
+    return TestSplit(truth, LABELS, *patient_draws(truth["test"]["patient_id"], resamples, 0))
 
 
 def predictions_of(test: TestSplit, rng: np.random.Generator, skill: float, seeds: int = 2) -> pd.DataFrame:
@@ -81,7 +81,7 @@ def test_a_measure_is_the_mean_over_seeds_and_means_leave_no_finding_out() -> No
             for _, rows in predictions[predictions["split"] == "test"].groupby("seed")
         ]
         areas[label] = np.mean(own)
-        assert found[Key("igcl", "linear", 0.01, None, label, AUROC)].value == pytest.approx(areas[label])
+        assert found[Key("igcl", "linear", 0.01, None, label, AUROC, 3.0)].value == pytest.approx(areas[label])
     mean = next(number for key, number in found.items() if key.label == MEAN and key.metric == AUROC)
     assert mean.value == pytest.approx((areas["Edema"] + areas["Effusion"]) / 2)
     assert mean.n_seeds == 2
@@ -95,7 +95,7 @@ def test_the_threshold_knows_nothing_of_the_labels_of_the_test_split() -> None:
     turned[LABELS] = 1 - turned[LABELS]
     other = replace(test, truth={**test.truth, "test": turned})
     one, two = (
-        {key[4:]: number.value for key, number in measures_of(predictions, "x", split).items()}
+        {(key.label, key.metric): number.value for key, number in measures_of(predictions, "x", split).items()}
         for split in (test, other)
     )
     for label in LABELS:
@@ -118,7 +118,7 @@ def test_without_any_label_to_measure_tables_are_empty_and_can_be_drawn(tmp_path
     test.truth["test"][LABELS] = 0.0
     found = measures_of(predictions, "x", test)
     common = {"cohort": "c", "simulated": True, "n_patients": 1}
-    table, differences = measures_table(found, common), differences_table(found, "x", common)
+    table, differences = measures_table(found, Key._fields, common), differences_table(found, "x", common)
     assert table.empty
     assert differences.empty
     assert {"value", "label"} <= set(table) & set(differences)
@@ -138,7 +138,7 @@ def measured(skills: dict[str, float]) -> tuple[Measures, TestSplit]:
 def test_tables_have_a_row_per_number_and_the_differences_are_those_of_the_values() -> None:
     found, test = measured({"igcl": 2.0, "backbone": 0.2, "scratch": 0.0})
     common = {"cohort": "c", "simulated": True, "n_patients": test.n_patients}
-    table, differences = measures_table(found, common), differences_table(found, "igcl", common)
+    table, differences = measures_table(found, Key._fields, common), differences_table(found, "igcl", common)
     columns = ["cohort", "simulated", "n_patients", "n_seeds", "initialisation", "mode", "fraction", "label", "metric"]
     assert {*columns, "value", "low", "high"} <= set(table)
     assert not table.duplicated(["initialisation", "mode", "fraction", "shots", "label", "metric"]).any()

@@ -21,8 +21,8 @@ from cxrflow.igcl.graph_reading import Shard, read_texts
 from cxrflow.igcl.graph_settings import GraphSettings
 from cxrflow.igcl.graph_store import VIRTUAL
 from cxrflow.igcl.growing_array import GrowingArray
-from cxrflow.igcl.ragged import offsets
 from cxrflow.igcl.report_states import OVERLAP, ReportEncoder, Spans, Window, by_length, windows
+from cxrflow.ragged import offsets
 
 PIECES = [
     "[PAD]",

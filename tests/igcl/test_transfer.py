@@ -1,6 +1,6 @@
 """Classifiers learn what encoders show; a killed job keeps what is finished; losses as published."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from cxrflow.errors import UserError
 from cxrflow.igcl import transfer as jobs
 from cxrflow.igcl.classifiers import LabelledBatches, LabelledFeatures, Projected, softmax_cross_entropy
 from cxrflow.igcl.image_encoders import SmallEncoder, build_image_encoder
-from cxrflow.igcl.initialisation import PRETRAINED, Source, encoder_of
+from cxrflow.igcl.initialisation import Source, TowerEncoder, encoder_of
 from cxrflow.igcl.results import ResultFiles, write_results
 from cxrflow.igcl.settings import DataSettings, ImageEncoderSettings
 from cxrflow.igcl.transfer import TransferChoice, transfer
@@ -26,6 +26,9 @@ from cxrflow.igcl.transfer_settings import (
     LinearSettings,
     TransferSettings,
 )
+from cxrflow.patchib.settings import TowerSettings
+from cxrflow.patchib.small_towers import TowerFiles, write_untrained
+from cxrflow.patchib.towers import build_towers
 from cxrflow.weights import save_weights
 
 torch.set_num_threads(1)
@@ -38,7 +41,7 @@ TRANSFER = TransferSettings(
     precision="fp32",
 )
 CHOICE = TransferChoice(DataSettings(image_size=SIZE), IMAGE, TRANSFER, threads=1)
-SCRATCH = Source(None)
+SCRATCH = Source(InitialisationSettings(weights=None))
 
 
 class Pretrained(nn.Module):
@@ -109,7 +112,7 @@ def test_a_pretrained_encoder_is_read_with_or_without_its_projection(tmp_path: P
     assert isinstance(built, SmallEncoder)
     model = Pretrained(built).eval()
     save_weights(model, tmp_path / "w.safetensors")
-    source = Source(PRETRAINED, tmp_path / "w.safetensors")
+    source = Source(InitialisationSettings(weights="pretrained"), tmp_path / "w.safetensors")
     images = torch.rand(3, 1, SIZE, SIZE)
     pooled, projected = (encoder_of(source, IMAGE, SIZE, features).eval() for features in ("pooled", "projected"))
     torch.testing.assert_close(pooled(images), model.image(images))
@@ -118,6 +121,45 @@ def test_a_pretrained_encoder_is_read_with_or_without_its_projection(tmp_path: P
     assert projected.width == 5
     with pytest.raises(UserError, match="does not fit"):
         encoder_of(source, IMAGE.model_copy(update={"widths": (16, 32)}), SIZE, "pooled")
+
+
+@pytest.fixture(scope="module")
+def towers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of small towers of patchib, without weights."""
+    folder = tmp_path_factory.mktemp("towers")
+    names = {field.name: folder / f"{field.name}.json" for field in fields(TowerFiles)}
+    names |= {"config": folder / "open_clip_config.json", "bert": folder / "config.json"}
+    small = {"image_tower": "vit_stem_tiny_64", "text_width": 32, "text_layers": 1, "text_heads": 2, "embedding": 24}
+    settings = TowerSettings.model_validate({"context_length": 16, "small": {**small, "vocabulary": 128}})
+    write_untrained(TowerFiles(**names), ["the heart is large", "no effusion"], settings)
+    return folder
+
+
+def test_the_image_tower_of_a_model_of_patchib_is_read_with_or_without_its_projection(
+    towers: Path, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    whole = build_towers(str(towers), SIZE, weights=False)
+    model = nn.ModuleDict({"towers": whole, "scorer": nn.Linear(3, 1)}).eval()
+    save_weights(model, tmp_path / "A_0.safetensors")
+    source = Source(InitialisationSettings(weights="patchib"), tmp_path / "A_0.safetensors", str(towers))
+    images = torch.rand(2, 1, SIZE, SIZE)
+    pooled, projected = (encoder_of(source, IMAGE, SIZE, features).eval() for features in ("pooled", "projected"))
+    assert isinstance(projected, TowerEncoder)
+    assert (pooled.width, projected.width) == (whole.width, 24)
+    torch.testing.assert_close(pooled(images), whole.last_tokens(images)[:, 0])
+    torch.testing.assert_close(nn.functional.normalize(projected(images)), whole.embed(pooled(images)))
+
+
+def test_an_initialisation_may_bring_a_network_of_its_own(tmp_path: Path) -> None:
+    about = InitialisationSettings(weights=None, network="resnet10t")
+    encoder = encoder_of(Source(about), IMAGE, SIZE, "projected")
+    save_weights(encoder.body, tmp_path / "moco.safetensors")  # type: ignore[arg-type]
+    named = about.model_copy(update={"weights": str(tmp_path / "moco.safetensors")})
+    again = encoder_of(Source(named), IMAGE, SIZE, "projected")
+    images = torch.rand(2, 1, SIZE, SIZE)
+    torch.testing.assert_close(again.eval()(images), encoder.eval()(images))
+    assert Source(named).files() == [tmp_path / "moco.safetensors"]
 
 
 def test_the_released_loss_is_a_cross_entropy_over_labels_that_compete() -> None:

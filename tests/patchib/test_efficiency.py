@@ -4,7 +4,8 @@ import pytest
 import torch
 from benchmarks.patchib import MARKS, towers_of
 
-from cxrflow.patchib.efficiency import kept_tokens, macs, peak_bytes
+from cxrflow.efficiency import peak_bytes
+from cxrflow.patchib.efficiency import kept_tokens, macs
 from cxrflow.patchib.model import PatchModel
 from cxrflow.patchib.settings import MaskSettings, ModelSettings
 

@@ -24,17 +24,16 @@ from cxrflow.patchib.figures import (
     draw_history,
     draw_measure,
     draw_rates,
-    model_colours,
     plot_ablation,
     plot_training,
     read_histories,
-    seeds_note,
     training_caption,
 )
 from cxrflow.patchib.gallery import Looks, gallery_note, heat_models, plot_gallery, prominence, row_panels
 from cxrflow.patchib.removal_figure import draw_curve, draw_robustness, plot_removal, removal_caption
 from cxrflow.patchib.share_figure import costs_of, draw_cost, draw_recall, plot_shares, shares_caption
 from cxrflow.patchib.similarity_figure import Matrix, chosen_pairs, hits, pair_name, plot_similarity
+from cxrflow.plotting import colours_by_place, seeds_note
 
 COMMON = {"cohort": "c", "simulated": True, "n_patients": 12}
 DISTRIBUTION = pd.DataFrame({"split": "validate", "label": ["images", "patients"], "count": [11, 9]})
@@ -73,11 +72,11 @@ def test_the_thick_line_is_the_mean_of_the_seeds_that_trained_that_long(historie
     assert thin == [[3] * 5, [1] * 4], "a model with one seed needs no second line"
 
 
-def test_learning_rates_stand_at_the_beginning_of_their_epoch(histories: pd.DataFrame) -> None:
+def test_learning_rates_stand_in_the_middle_of_their_epoch(histories: pd.DataFrame) -> None:
     axis = Figure().add_subplot()
     draw_rates(axis, histories)
     drawn = {tuple(line.get_xdata()): set(line.get_ydata()) for line in axis.get_lines()}
-    assert drawn == {(0, 1, 2): {1e-4}, (-2, -1): {1e-3}}
+    assert drawn == {(0.5, 1.5, 2.5): {1e-4}, (-1.5, -0.5): {1e-3}}
 
 
 def test_the_training_figure_says_on_whom_and_of_how_many_seeds(histories: pd.DataFrame, tmp_path: Path) -> None:
@@ -200,7 +199,7 @@ def test_costs_are_drawn_of_models_that_were_measured_at_several_shares() -> Non
 
 
 def test_the_panels_of_shares_have_their_own_models_and_units() -> None:
-    colours = model_colours(["0", "A", "C", "E"])
+    colours = colours_by_place(["0", "A", "C", "E"])
     memory, recall = Figure().add_subplot(), Figure().add_subplot()
     draw_cost(memory, costs_of(EFFICIENCY), "peak_bytes", colours)
     drawn = {line.get_label(): list(line.get_ydata()) for line in memory.get_lines()}
@@ -239,14 +238,14 @@ def made_up_robustness() -> pd.DataFrame:
 
 def test_the_area_under_a_curve_is_told_beside_it_and_is_no_point_of_it() -> None:
     curves, axis = made_up_curves(), Figure().add_subplot()
-    draw_curve(axis, curves[curves["curve"] == "deletion"], model_colours("AC"))
+    draw_curve(axis, curves[curves["curve"] == "deletion"], colours_by_place("AC"))
     assert [list(line.get_ydata()) for line in axis.get_lines()] == [[0.8, 0.6, 0.1]] * 2
     assert axis.get_legend_handles_labels()[1] == [f"{model}   0.525 [0.425, 0.625]" for model in "AC"]
 
 
 def test_bars_of_masks_have_their_chance() -> None:
     axis = Figure().add_subplot()
-    draw_robustness(axis, made_up_robustness(), model_colours("AC"))
+    draw_robustness(axis, made_up_robustness(), colours_by_place("AC"))
     assert {bar.get_height() for bar in axis.patches if bar.get_height()} == {0.8, 0.4}
     chance = [float(segment[0, 1]) for lines in axis.collections for segment in lines.get_segments()]
     assert {0.3, 0.2} <= set(chance)

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from cxrflow.measured import Measured, measures_table
 from cxrflow.metrics import weighted_median
 from cxrflow.patchib.classification_measures import zero_shot_scores
-from cxrflow.patchib.measures import Key, Measured, differences_table, measures_table, over_seeds
+from cxrflow.patchib.measures import Key, differences_table, over_seeds
 from cxrflow.patchib.prompts import finding_prompts
 
 RNG = np.random.default_rng(0)
@@ -26,7 +27,7 @@ def test_seeds_are_averaged_inside_each_resample() -> None:
 
 
 def test_the_table_says_what_chance_gives() -> None:
-    row = measures_table({KEY: measured(0.4)}, COMMON).iloc[0]
+    row = measures_table({KEY: measured(0.4)}, Key._fields, COMMON).iloc[0]
     assert row["low"] < 0.4 < row["high"]
     assert (row["chance"], row["model"], row["n_seeds"], row["cohort"]) == (0.1, "A", 1, "made-up")
 

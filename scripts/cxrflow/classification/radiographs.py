@@ -13,7 +13,7 @@ from cxrflow.classification.settings import DataSettings
 from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.cohort.tables import read_labels
 from cxrflow.errors import UserError
-from cxrflow.radiographs import augmented_epoch, read_images
+from cxrflow.radiographs import read_images, shuffled_epoch
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class AugmentedRadiographs:
 
     def epoch(self, number: int) -> Iterator[dict[str, Tensor]]:
         """Yield one epoch in a fresh order; the last batch may be smaller."""
-        return augmented_epoch(self.data, self.size, self.seed, number, self.how)
+        return shuffled_epoch(self.data, self.size, self.seed, number, self.how)
 
 
 def class_names(cohort: CohortFiles, data: DataSettings) -> list[str]:

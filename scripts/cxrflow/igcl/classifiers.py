@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cxrflow.augment import augment
+from cxrflow.augment import Augmentation
 from cxrflow.classification.training import mean_auroc
-from cxrflow.igcl.image_encoders import SmallEncoder, TimmEncoder
+from cxrflow.igcl.image_encoders import ImageEncoder
 from cxrflow.igcl.transfer_settings import ClassifierSettings
 from cxrflow.losses import known_cross_entropy, start_at_frequencies
-from cxrflow.radiographs import Radiographs, in_order
+from cxrflow.radiographs import Radiographs, in_order, shuffled_epoch
 from cxrflow.settings import Precision
 from cxrflow.training import Batch, Plan, Resume, fit
 
@@ -63,14 +63,9 @@ class LabelledBatches:
         return -(-len(self.places) // self.size)
 
     def epoch(self, number: int) -> Iterator[dict[str, Tensor]]:
-        """Yield one epoch in a fresh order; the last batch may be smaller."""
-        order = np.random.default_rng([self.seed, number]).permutation(self.places)
-        generator = torch.Generator().manual_seed(self.seed * 100_003 + number)
-        for start in range(0, len(order), self.size):
-            batch = self.data.batch(order[start : start + self.size])
-            if self.augment:
-                batch["images"] = augment(batch["images"], generator)
-            yield batch
+        """Return one epoch in a fresh order; the last batch may be smaller."""
+        how = Augmentation() if self.augment else None
+        return shuffled_epoch(self.data, self.size, self.seed, number, how, self.places)
 
 
 class EncoderClassifier(nn.Module):
@@ -85,10 +80,10 @@ class EncoderClassifier(nn.Module):
         return self.classifier(self.encoder(images))
 
 
-class Projected(nn.Module):
+class Projected(ImageEncoder):
     """An encoder with the map into the common space on it, not brought to unit length (as published)."""
 
-    def __init__(self, encoder: SmallEncoder | TimmEncoder, projection: nn.Linear) -> None:
+    def __init__(self, encoder: ImageEncoder, projection: nn.Linear) -> None:
         super().__init__()
         self.encoder, self.projection, self.width = encoder, projection, projection.out_features
 

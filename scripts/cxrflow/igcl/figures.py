@@ -1,6 +1,6 @@
 """What pretraining is worth: AUROC against the share of labels that classifiers learn from."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,23 +9,28 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxrflow.igcl.labelled_subsets import FINETUNING, LINEAR
-from cxrflow.igcl.measures import AUROC, MEAN
+from cxrflow.igcl.measures import AUROC
 from cxrflow.igcl.transfer_settings import NO_FINDING
-from cxrflow.plotting import PALETTE, caption, figure_style, panel_columns, save_figure
+from cxrflow.measured import MEAN
+from cxrflow.plotting import (
+    caption,
+    colours_by_place,
+    error_bars,
+    figure_style,
+    name_lowest,
+    panel_columns,
+    save_figure,
+    seeds_note,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 WIDTH, HEIGHT = 11.1, 3.0  # inches of a figure, and of a row of panels
-MODES = {LINEAR: ("linear evaluation", "-", "o"), FINETUNING: ("full fine-tuning", "--", "s")}
-"""Modes: name, line and marker."""
+MODES = {LINEAR: ("linear evaluation", "-", "o", 1.0), FINETUNING: ("full fine-tuning", "--", "s", 1.5)}
+"""Modes: name, line, marker, and the factor by which they stand to the right."""
 BESIDE = 1.06  # factor between the places of two initialisations
 SHOTS_GAP = 6.0  # factor between the smallest share and the few-shot places to its left
-
-
-def colours_of(initialisations: Iterable[str]) -> dict[str, str]:
-    """Return the colour of each initialisation by its place in the configuration, the same in every figure."""
-    return {name: PALETTE[place % len(PALETTE)] for place, name in enumerate(dict.fromkeys(initialisations))}
 
 
 def plot_label_fractions(metrics: pd.DataFrame, uses_backbone: bool, outputs: Sequence[Path]) -> None:
@@ -45,7 +50,7 @@ def plot_label_fractions(metrics: pd.DataFrame, uses_backbone: bool, outputs: Se
             layout="constrained",
         )  # fmt: skip
         for axis, label in zip(axes.flat, labels, strict=False):
-            draw_label(axis, rows[rows["label"] == label], colours_of(metrics["initialisation"]))
+            draw_label(axis, rows[rows["label"] == label], colours_by_place(metrics["initialisation"]))
             axis.set_title(f"mean without {NO_FINDING}" if label == MEAN else label, fontsize=10)
         for axis in axes.flat[len(labels) :]:
             axis.set_axis_off()
@@ -60,25 +65,25 @@ def draw_label(axis: "Axes", rows: pd.DataFrame, colours: dict[str, str]) -> Non
     """Draw one line with intervals per initialisation and mode, and the chance line."""
     places = _places(rows)
     for number, (name, colour) in enumerate(colours.items()):
-        for mode, (what, line, marker) in MODES.items():
+        for mode, (what, line, marker, aside) in MODES.items():
             own = rows[(rows["initialisation"] == name) & (rows["mode"] == mode)]
             style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 4, "elinewidth": 1}
-            shift = BESIDE ** (number - (len(colours) - 1) / 2)
+            shift = aside * BESIDE ** (number - (len(colours) - 1) / 2)
             for part, line_of_part in ((own[own["shots"].isna()], line), (own[own["shots"].notna()], "none")):
                 if len(part):
                     at = shift * places[part.index].to_numpy()
                     label = f"{name}, {what}" if line_of_part == line else None
                     axis.errorbar(
-                        at, part["value"], yerr=reach(part), linestyle=line_of_part, linewidth=1.6, label=label, **style
+                        at,
+                        part["value"],
+                        yerr=error_bars(part),
+                        linestyle=line_of_part,
+                        linewidth=1.6,
+                        label=label,
+                        **style,
                     )
     axis.axhline(0.5, color="0.35", linestyle=":", linewidth=1.3)
     axis.grid(visible=False, axis="x")
-
-
-def reach(rows: pd.DataFrame) -> NDArray[np.float64]:
-    """Return (2, n): how far each interval reaches below and above its value; nothing where there is none."""
-    found = np.array([rows["value"] - rows["low"], rows["high"] - rows["value"]], dtype=np.float64)
-    return np.clip(np.nan_to_num(found), 0, None)
 
 
 def fractions_caption(rows: pd.DataFrame, uses_backbone: bool) -> str:
@@ -86,19 +91,12 @@ def fractions_caption(rows: pd.DataFrame, uses_backbone: bool) -> str:
     if rows.empty:
         return "No label of the test split has both outcomes."
     said = (
-        f"Test split, {int(rows['n_patients'].max()):,} patients; mean of {seeds_note(rows['n_seeds'])}, one draw of "
+        f"Test split, {int(rows['n_patients'].max()):,} patients; {seeds_note(rows['n_seeds'])}, one draw of "
         "patients each, nested; bars: 95 % bootstrap intervals over test patients; dotted: chance. The epoch of "
         "each classifier is chosen on the whole validate split."
     )
-    note = " The backbone, from which pretraining starts, has seen all labels of its cohort's train split."
+    note = " The backbone, from which encoders start, has seen all labels of the train split that it was trained on."
     return said + note if uses_backbone else said
-
-
-def seeds_note(counts: Iterable[int]) -> str:
-    """Return how many seeds were averaged, e.g. "1 to 3 seeds"."""
-    known = sorted({int(count) for count in counts})
-    named = f"{known[0]} to {known[-1]}" if len(known) > 1 else f"{known[0]}"
-    return f"{named} seed{'s' if known[-1] != 1 else ''}"
 
 
 def _places(rows: pd.DataFrame) -> pd.Series:
@@ -118,7 +116,6 @@ def _name_axes(axes: NDArray, rows: pd.DataFrame) -> None:
     axes[0, 0].set_xticks(list(ticks), labels=list(ticks.values()))
     for axis in axes.flat:
         axis.minorticks_off()
-    for axis in axes[-1]:
-        axis.set_xlabel("patients with labels (%)")
+    name_lowest(axes, "patients with labels (%)")
     for axis in axes[:, 0]:
         axis.set_ylabel("AUROC")

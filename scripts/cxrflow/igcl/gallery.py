@@ -17,13 +17,14 @@ from cxrflow.files import write_text
 from cxrflow.igcl.retrieval_measures import Embeddings
 from cxrflow.igcl.transfer_settings import EvaluationSettings
 from cxrflow.reports.graph_drawing import sentence_svg
-from cxrflow.reports.report_page import drawn_sentences, style
+from cxrflow.reports.report_page import drawn_sentences, entity_legend, relation_legend, style
 from cxrflow.retrieval import ranks
 
 _STYLE = (
-    ".pair{display:grid;grid-template-columns:260px minmax(0,1fr);gap:18px;margin:14px 0 26px}"
-    ".pair img{width:260px;image-rendering:auto}.own{border-left:3px solid #029e73;padding-left:10px}"
-    ".other{border-left:3px solid #ccc;padding-left:10px}h3{font-size:14px;margin:10px 0 2px}"
+    "main{max-width:1680px}.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(300px,1fr));gap:6px 22px;"
+    "margin:20px 0;padding-top:16px;border-top:1px solid #ddd}.pair img{width:100%;max-width:300px;display:block}"
+    ".own,.other{zoom:.8;border-left:4px solid #ccc;padding-left:10px}.own{border-color:#029e73}"
+    ".pair svg{min-width:0!important}h3{font-size:14px;margin:10px 0 4px}"
 )
 
 
@@ -101,14 +102,16 @@ def gallery_note(images: int, patients: int, texts: int, simulated: bool) -> str
 
 
 def _pair(image: NDArray[np.uint8], one: Nearest, graph_of: Any, texts: int) -> str:
-    title = f"graph of its report, rank {one.rank:g} of {texts}"
+    """Return one row: the radiograph above the graph of its own report, then a column per nearest graph."""
+    title = f"graph of its report: rank {one.rank:g} of {texts}"
     own = f'<h3>{title}</h3><div class="own">{_graph(graph_of(one.place))}</div>'
     near = "".join(
-        f'<h3>{number}. nearest, cosine {cosine:.2f}</h3><div class="{"own" if same else "other"}">'
-        f"{_graph(graph_of(place))}</div>"
+        f'<div><h3>{number}. nearest: cosine {cosine:.2f}</h3><div class="{"own" if same else "other"}">'
+        f"{_graph(graph_of(place))}</div></div>"
         for number, (place, cosine, same) in enumerate(one.graphs, start=1)
     )
-    return f'<section class="pair"><img alt="radiograph" src="{_picture(image)}"><div>{own}{near}</div></section>'
+    picture = f'<img alt="radiograph" src="{_picture(image)}">'
+    return f'<section class="pair"><div>{picture}{own}</div>{near}</section>'
 
 
 def _graph(graph: Mapping[str, Any]) -> str:
@@ -117,8 +120,11 @@ def _graph(graph: Mapping[str, Any]) -> str:
 
 
 def _drawings(tokens: Sequence[str], entities: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
+    """Yield the sentences that have an entity; of the others the encoder sees nothing."""
+    starts = [entity["start_ix"] for entity in entities.values()]
     for start, end in drawn_sentences(tokens, entities):
-        yield f'<div class="row">{sentence_svg(tokens, entities, start, end)}</div>'
+        if any(start <= one < end for one in starts):
+            yield f'<div class="row">{sentence_svg(tokens, entities, start, end)}</div>'
 
 
 def _picture(image: NDArray[np.uint8]) -> str:
@@ -135,5 +141,6 @@ def _page(note: str, parts: Sequence[str]) -> str:
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <meta name="viewport" content="width=device-width"><style>{style()}{_STYLE}</style></head>
-<body><main><h1>{title}</h1><p class="note">{escape(note)}</p>{"".join(parts)}</main></body></html>
+<body><main><h1>{title}</h1><p class="note">{escape(note)}</p>
+{entity_legend()}{relation_legend()}{"".join(parts)}</main></body></html>
 """

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from cxrflow.igcl.graph_store import GraphStore
 from cxrflow.igcl.node_features import NodeFeatures
-from cxrflow.igcl.ragged import offsets, owners, ranges
+from cxrflow.ragged import offsets, owners, ranges
 
 GraphBatch = dict[str, Tensor]
 

@@ -26,7 +26,7 @@ from cxrflow.igcl.graph_store import GraphStore, joined
 from cxrflow.igcl.graph_transforms import transformed
 from cxrflow.igcl.growing_array import GrowingArray
 from cxrflow.igcl.node_features import ENTITIES, describe, write_phrase_vectors
-from cxrflow.igcl.ragged import offsets, owners
+from cxrflow.ragged import offsets, owners
 from cxrflow.reports import radgraph_schema
 
 if TYPE_CHECKING:

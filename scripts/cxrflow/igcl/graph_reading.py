@@ -14,7 +14,7 @@ import numpy as np
 
 from cxrflow.errors import UserError
 from cxrflow.igcl.graph_store import LABELS, RELATIONS, GraphStore
-from cxrflow.igcl.ragged import offsets
+from cxrflow.ragged import offsets
 from cxrflow.reports.radgraph_schema import Annotation, read_annotation
 
 _LABEL = {label: number for number, label in enumerate(LABELS)}

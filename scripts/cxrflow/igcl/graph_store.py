@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cxrflow.errors import UserError
 from cxrflow.files import atomic_path
-from cxrflow.igcl.ragged import offsets
+from cxrflow.ragged import offsets
 
 LABELS = ("OBS-DP", "OBS-DA", "OBS-U", "ANAT-DP")
 """Labels of entities by their number, as published. RadGraph marks no anatomy as absent or uncertain."""

@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 
 from cxrflow.igcl.graph_settings import GraphSettings
 from cxrflow.igcl.graph_store import REVERSED, VIRTUAL, VIRTUAL_RELATION, GraphStore
-from cxrflow.igcl.ragged import offsets, owners, ranges
+from cxrflow.ragged import offsets, owners, ranges
 
 
 @dataclass(frozen=True)

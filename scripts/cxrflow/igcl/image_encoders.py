@@ -5,7 +5,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from cxrflow.backbone.encoder import backbone_state
+from cxrflow.backbone.encoder import load_backbone
+from cxrflow.backbone.settings import BACKBONE
 from cxrflow.classification.classifier import STEM_STRIDE
 from cxrflow.errors import UserError
 from cxrflow.igcl.settings import ImageEncoderSettings
@@ -13,10 +14,15 @@ from cxrflow.networks import ImagenetInput, SmallResNet, timm_network
 from cxrflow.weights import load_published
 
 KEY = "igcl.image_encoder"
-BACKBONE = "backbone"
 
 
-class SmallEncoder(nn.Module):
+class ImageEncoder(nn.Module):
+    """A network that makes (B, `width`) of images (B, 1, S, S) in 0..1."""
+
+    width: int
+
+
+class SmallEncoder(ImageEncoder):
     """Our residual network, pooled: the mean and the maximum of each feature over the places of an image."""
 
     def __init__(self, widths: tuple[int, ...]) -> None:
@@ -30,7 +36,7 @@ class SmallEncoder(nn.Module):
         return torch.cat([places.mean(dim=1), places.amax(dim=1)], dim=1)
 
 
-class TimmEncoder(nn.Module):
+class TimmEncoder(ImageEncoder):
     """A timm network without its classifier, on images normalised as its weights expect."""
 
     def __init__(self, settings: ImageEncoderSettings, image_size: int) -> None:
@@ -48,31 +54,17 @@ class TimmEncoder(nn.Module):
         return self.body(self.normalise(images))
 
 
-def build_image_encoder(
-    settings: ImageEncoderSettings, image_size: int, backbone: Path | None = None
-) -> SmallEncoder | TimmEncoder:
+def build_image_encoder(settings: ImageEncoderSettings, image_size: int, backbone: Path | None = None) -> ImageEncoder:
     """Return the encoder with the weights that it starts from; `backbone` is the file of the trained backbone."""
     if settings.name != "resnet_small":
         _require_other_than_backbone(settings)
         return TimmEncoder(settings, image_size)
     encoder = SmallEncoder(settings.widths)
     if settings.weights == BACKBONE:
-        _load_backbone(encoder, settings, backbone)
+        load_backbone(encoder.body, backbone, KEY)
     elif settings.weights is not None:
         load_published(encoder.body, settings.weights, f"{KEY}.weights")
     return encoder
-
-
-def _load_backbone(encoder: SmallEncoder, settings: ImageEncoderSettings, backbone: Path | None) -> None:
-    if backbone is None:
-        raise ValueError("the encoder starts from the backbone, whose file is not given")
-    try:
-        encoder.body.load_state_dict(backbone_state(backbone))
-    except RuntimeError as error:
-        raise UserError(
-            f"{backbone} does not fit {KEY} with widths {list(settings.widths)}.",
-            f"Give {KEY}.widths and backbone.network.widths the same numbers, and leave backbone.network.name.",
-        ) from error
 
 
 def _require_other_than_backbone(settings: ImageEncoderSettings) -> None:

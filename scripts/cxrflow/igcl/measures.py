@@ -7,22 +7,25 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cxrflow.igcl.matthews import best_threshold, matthews, matthews_as_released
 from cxrflow.igcl.test_split import TestSplit
 from cxrflow.igcl.transfer_settings import NO_FINDING
-from cxrflow.metrics import holm, interval, two_sided_p
+from cxrflow.matthews import best_threshold, matthews, matthews_as_released
+from cxrflow.measured import MEAN, Common, Measured, difference, over_seeds
+from cxrflow.metrics import holm
 from cxrflow.ranking import Ranking
 from cxrflow.resampled_areas import resampled_areas
 
-MEAN = "mean"
-"""What tables call the mean over labels, which leaves `No Finding` out."""
 AUROC, MCC, RELEASED_MCC = "auroc", "mcc", "mcc as released"
 KEY = ["mode", "fraction", "shots"]
 """What classifiers of one kind, one per seed, have in common."""
 
 
 class Key(NamedTuple):
-    """What a number is about; shares and shots are None where the other is given (NaN is unlike itself)."""
+    """What a number is about; shares and shots are None where the other is given (NaN is unlike itself).
+
+    The label `mean` is the mean over labels, which leaves `No Finding` out. `train_patients` is how many patients'
+    labels were learnt from, the mean over seeds.
+    """
 
     initialisation: str
     mode: str
@@ -30,17 +33,7 @@ class Key(NamedTuple):
     shots: float | None
     label: str
     metric: str
-
-
-class Measured(NamedTuple):
-    """The mean over seeds of a metric and of its resamples (R,), the number of seeds, patients that were learnt from
-    (the mean over seeds), and what chance gives."""
-
-    value: float
-    resampled: NDArray[np.float64]
-    n_seeds: int
     train_patients: float
-    chance: float
 
 
 Measures = dict[Key, Measured]
@@ -60,16 +53,13 @@ def measures_of(predictions: pd.DataFrame, initialisation: str, test: TestSplit)
         seeds = [_of_seed(own, test) for _, own in rows.groupby("seed", sort=True)]
         patients = float(rows.groupby("seed")["train_patients"].first().mean())
         for name in seeds[0]:
-            value = float(np.mean([seed[name][0] for seed in seeds]))
-            resampled = np.mean([seed[name][1] for seed in seeds], axis=0)
-            chance = 0.5 if name[1] == AUROC else 0.0
-            key = Key(initialisation, mode, fraction, shots, *name)
-            found[key] = Measured(value, resampled, len(seeds), patients, chance)
+            key = Key(initialisation, mode, fraction, shots, *name, patients)
+            found[key] = over_seeds([seed[name] for seed in seeds])
     return found
 
 
-Numbers = dict[tuple[str, str], tuple[float, NDArray[np.float64]]]
-"""A value and its resamples, by label and metric."""
+Numbers = dict[tuple[str, str], Measured]
+"""What one classifier gives, by label and metric."""
 
 
 def _of_seed(rows: pd.DataFrame, test: TestSplit) -> Numbers:
@@ -90,7 +80,7 @@ def _of_label(label: str, scores: Mapping[str, pd.DataFrame], test: TestSplit) -
     known = ~np.isnan(outcome)
     weights, truth = test.weights[:, known], outcome[known]
     found = {
-        (label, AUROC): (ranking.auroc(), resampled_areas(ranking, test.patient, test.drawn)[0]),
+        (label, AUROC): Measured(ranking.auroc(), resampled_areas(ranking, test.patient, test.drawn)[0], 1, 0.5),
         (label, RELEASED_MCC): _with_resamples(matthews_as_released, truth, score[known], weights),
     }
     threshold = validated_threshold(label, scores["validate"], test)
@@ -106,8 +96,9 @@ def validated_threshold(label: str, scores: pd.DataFrame, test: TestSplit) -> fl
     return best_threshold(outcome[known], score[known]) if known.any() else np.nan
 
 
-def _with_resamples(metric: Metric, one: NDArray, other: NDArray, weights: NDArray) -> tuple[float, NDArray]:
-    return float(metric(one, other)[0]), metric(one, other, weights)
+def _with_resamples(metric: Metric, one: NDArray, other: NDArray, weights: NDArray) -> Measured:
+    """Return a correlation, for which chance gives 0."""
+    return Measured(float(metric(one, other)[0]), metric(one, other, weights), 1, 0.0)
 
 
 def _means(found: Numbers) -> Numbers:
@@ -116,36 +107,18 @@ def _means(found: Numbers) -> Numbers:
     for metric in (AUROC, MCC, RELEASED_MCC):
         parts = [number for (label, own), number in found.items() if own == metric and label != NO_FINDING]
         if parts:
-            resampled = np.mean([part[1] for part in parts], axis=0)
-            means[MEAN, metric] = float(np.mean([part[0] for part in parts])), resampled
+            means[MEAN, metric] = over_seeds(parts)._replace(n_seeds=1)
     return means
 
 
-def measures_table(measures: Measures, common: Mapping[str, object]) -> pd.DataFrame:
-    """Return one row per number, with its interval over resamples of patients."""
-    rows = [
-        {
-            **common,
-            "n_seeds": found.n_seeds,
-            **key._asdict(),
-            "train_patients": found.train_patients,
-            **interval(found.value, found.resampled)._asdict(),
-            "chance": found.chance,
-        }
-        for key, found in measures.items()
-    ]
-    columns = [*common, "n_seeds", *Key._fields, "train_patients", "value", "low", "high", "chance"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def differences_table(measures: Measures, first: str, common: Mapping[str, object]) -> pd.DataFrame:
+def differences_table(measures: Measures, first: str, common: Common) -> pd.DataFrame:
     """Return one row per number that the initialisation `first` and another one have: how much higher its own is.
 
     Both on the same resamples of patients; `p_holm` is adjusted for all initialisations and labels that are compared
     in one mode, by one metric, from as many labels.
     """
     rows = [
-        {**common, **key._asdict(), "against": other.initialisation, **_difference(measures[key], measures[other])}
+        {**common, **key._asdict(), "against": other.initialisation, **difference(measures[key], measures[other])}
         for key, other in _compared(measures, first)
     ]
     table = pd.DataFrame(rows, columns=[*common, *Key._fields, "against", "value", "low", "high", "p"])
@@ -158,9 +131,3 @@ def _compared(measures: Measures, first: str) -> Iterator[tuple[Key, Key]]:
     for other in measures:
         if other.initialisation != first and other[1:] in own:
             yield own[other[1:]], other
-
-
-def _difference(one: Measured, other: Measured) -> dict[str, float]:
-    change = one.resampled - other.resampled
-    bounds = interval(one.value - other.value, change)
-    return {**bounds._asdict(), "p": np.nan if np.isnan(bounds.value) else two_sided_p(change)}

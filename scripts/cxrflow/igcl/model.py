@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from cxrflow.contrastive import contrastive_loss
 from cxrflow.igcl.graph_encoders import GraphEncoder
-from cxrflow.igcl.image_encoders import SmallEncoder, TimmEncoder
+from cxrflow.igcl.image_encoders import ImageEncoder
 from cxrflow.training import Batch
 
 FIRST_SCALE, HIGHEST_SCALE = math.log(1 / 0.07), math.log(100)
@@ -18,7 +18,7 @@ FIRST_SCALE, HIGHEST_SCALE = math.log(1 / 0.07), math.log(100)
 class ImageGraphModel(nn.Module):
     """An image encoder and a graph encoder, each with a linear map into the common space, and a learned temperature."""
 
-    def __init__(self, image: SmallEncoder | TimmEncoder, graph: GraphEncoder, width: int) -> None:
+    def __init__(self, image: ImageEncoder, graph: GraphEncoder, width: int) -> None:
         super().__init__()
         self.image, self.graph = image, graph
         self.image_projection = projection(image.width, width)

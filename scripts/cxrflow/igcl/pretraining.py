@@ -21,7 +21,7 @@ from cxrflow.igcl.model import ImageGraphModel
 from cxrflow.igcl.pairs import ImageGraphPairs, PairBatches, paired_samples, pairs_of
 from cxrflow.igcl.settings import DataSettings, GraphEncoderSettings, ImageEncoderSettings, PretrainingSettings
 from cxrflow.radiographs import in_order
-from cxrflow.retrieval import AT, ranks
+from cxrflow.retrieval import mean_recall
 from cxrflow.training import (
     Batch,
     Plan,
@@ -199,10 +199,3 @@ def embed(
         images.append(model.embed_images(batch["images"].to(device)).cpu().numpy())
         graphs.append(model.embed_graphs(read_graphs(reader, batch["graphs"].to(device))).cpu().numpy())
     return np.concatenate(images), np.concatenate(graphs)
-
-
-def mean_recall(images: NDArray, graphs: NDArray, groups: NDArray) -> float:
-    """Return the mean of R@1, 5 and 10 in both directions, reports that several radiographs share counted once."""
-    unique, first = np.unique(groups, return_index=True)
-    directions = (ranks(images, graphs[first], groups, unique), ranks(graphs[first], images, unique, groups))
-    return float(np.mean([(rank <= k).mean() for rank in directions for k in AT]))

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cxrflow.errors import UserError
-from cxrflow.igcl.ragged import offsets, owners, ranges
+from cxrflow.ragged import offsets, owners, ranges
 from cxrflow.settings import Precision
 from cxrflow.training import arithmetic, this_device
 

@@ -9,9 +9,10 @@ import pandas as pd
 
 from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.files import write_json, write_twins
-from cxrflow.igcl.measures import Measures, differences_table, measures_of, measures_table
+from cxrflow.igcl.measures import Key, Measures, differences_table, measures_of
 from cxrflow.igcl.test_split import TestSplit
 from cxrflow.igcl.transfer_settings import EvaluationSettings, TransferSettings
+from cxrflow.measured import measures_table
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def write_results(
         measures |= measures_of(pd.read_parquet(file), name, test)
     common = {**about, "n_patients": test.n_patients}
     metrics, differences = (
-        measures_table(measures, common),
+        measures_table(measures, Key._fields, common),
         differences_table(measures, next(iter(predictions)), common),
     )
     write_twins(outputs.metrics, metrics)

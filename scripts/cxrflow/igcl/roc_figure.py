@@ -8,10 +8,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cxrflow.igcl.figures import HEIGHT, WIDTH, colours_of, seeds_note
+from cxrflow.igcl.figures import HEIGHT, WIDTH
 from cxrflow.igcl.labelled_subsets import LINEAR
 from cxrflow.igcl.measures import AUROC
-from cxrflow.plotting import caption, figure_style, panel_columns, save_figure
+from cxrflow.plotting import (
+    caption,
+    colours_by_place,
+    figure_style,
+    name_lowest,
+    panel_columns,
+    save_figure,
+    seeds_note,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,13 +81,14 @@ def plot_roc(
         )  # fmt: skip
         for axis, label in zip(axes.flat, labels, strict=False):
             areas = shown[(shown["label"] == label) & (shown["metric"] == AUROC)].set_index("initialisation")
-            for name, colour in colours_of(list(predictions)).items():
+            for name, colour in colours_by_place(list(predictions)).items():
                 if name in areas.index:
                     curve = _curve(shown_rows(predictions[name], fraction), truth[label])
                     axis.plot(GRID, curve, color=colour, linewidth=1.5, label=_named(name, areas.loc[[name]].iloc[0]))
             _finish(axis, label, points.get(label))
         for axis in axes.flat[len(labels) :]:
             axis.set_axis_off()
+        name_lowest(axes, "false positive rate")
         caption(figure, roc_caption(shown, points), bool(metrics["simulated"].any()))
         save_figure(figure, *outputs)
 
@@ -93,7 +102,7 @@ def roc_caption(shown: pd.DataFrame, points: Mapping[str, Floats]) -> str:
     what = "linear" if first["mode"] == LINEAR else "fine-tuned"
     said = (
         f"Test split, {int(first['n_patients']):,} patients; {what} classifiers that learn from {share} of the train "
-        f"split; mean over {seeds_note(shown['n_seeds'])} at each false positive rate; in the legend: mean AUROC with "
+        f"split; {seeds_note(shown['n_seeds'])} at each false positive rate; in the legend: mean AUROC with "
         "its 95 % bootstrap interval over patients."
     )
     return said + (" Triangles: radiologists." if points else "")
@@ -116,7 +125,6 @@ def _finish(axis: "Axes", label: str, points: Floats | None) -> None:
         axis.scatter(points[:, 0], points[:, 1], marker="^", color="black", s=28, zorder=3, label="radiologists")
     axis.plot([0, 1], [0, 1], color="0.35", linestyle=":", linewidth=1.2)
     axis.set_title(label, fontsize=10)
-    axis.set_xlabel("false positive rate")
     axis.set_ylabel("true positive rate")
     axis.label_outer()
     axis.set_aspect("equal")

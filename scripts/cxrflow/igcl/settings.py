@@ -38,8 +38,6 @@ class SmallGraphEncoderSettings(GraphEncoderSettings):
 class PretrainingSettings(Settings):
     """Radiographs and the graphs of their reports meet in one space (symmetric contrastive loss, AdamW)."""
 
-    cohort: str | None = None
-    """Cohort whose radiographs and reports are learnt from; null: each cohort learns from its own."""
     width: int = Field(default=128, gt=0)
     """Width of the common space (published: 768)."""
     epochs: int = Field(default=12, gt=0)
@@ -49,7 +47,7 @@ class PretrainingSettings(Settings):
     """Training ends after more than so many epochs in a row without a higher recall."""
     batch_size: int = Field(default=64, gt=1)
     """Pairs per step: each is a negative of the others."""
-    frozen_batches: int | None = Field(default=168, ge=0)
+    frozen_batches: int | None = Field(default=210, ge=0)
     """Batches at the beginning in which the image encoder does not learn (published: 20); null: it never does."""
     learning_rate: float = Field(default=1e-3, gt=0)
     """Rate of AdamW."""
@@ -73,6 +71,10 @@ class PretrainingSettings(Settings):
 class IgclSettings(Settings):
     """The system `igcl`: contrastive pretraining of radiographs and report graphs, then learning from few labels."""
 
+    pretrained_on: dict[str, str] = Field(default={})
+    """Cohorts whose classifiers start from encoders that were pretrained on another cohort, by the name of that one
+    (`demo-chexpert: demo-mimic`): a cohort without reports needs one. All others are pretrained on their own reports. A
+    cohort that lends its encoders trains no classifiers itself, unless it is named here too (`mimic: mimic`)."""
     data: DataSettings = DataSettings()
     """Radiographs."""
     graphs: GraphSettings = GraphSettings()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.igcl.transfer_settings import EvaluationSettings, TransferSettings
-from cxrflow.metrics import resample_weights
+from cxrflow.metrics import patient_draws
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class TestSplit:
             split: samples[samples["split"] == split].set_index("image_id")[["patient_id", *transfer.labels]]
             for split in ("validate", "test")
         }
-        return cls(truth, list(transfer.labels), *resampled_patients(truth["test"]["patient_id"], settings))
+        drawn = patient_draws(truth["test"]["patient_id"], settings.resamples, settings.seed)
+        return cls(truth, list(transfer.labels), *drawn)
 
     def ids(self, split: str) -> pd.Index:
         """Return the images of a split, in order."""
@@ -51,12 +52,3 @@ class TestSplit:
     def n_patients(self) -> int:
         """Patients of the test split."""
         return len(self.drawn)
-
-
-def resampled_patients(
-    patients: pd.Series, settings: EvaluationSettings
-) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """Return the number of each radiograph's patient (N,), and how often each is in each resample (patients, R)."""
-    unique = np.unique(patients)
-    drawn = resample_weights(unique, settings.resamples, settings.seed)
-    return np.searchsorted(unique, patients), np.ascontiguousarray(drawn.T, dtype=np.float32)

@@ -4,11 +4,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from cxrflow.backbone.settings import BACKBONE
 from cxrflow.cohort.policies import UncertainPolicy
 from cxrflow.settings import Precision, Settings
 
 Share = Annotated[float, Field(gt=0, le=1)]
 NO_FINDING = "No Finding"
+PRETRAINED, PATCHIB = "pretrained", "patchib"
+"""Weights that the workflow makes, by their name in the configuration."""
 
 
 class ClassifierSettings(Settings):
@@ -77,7 +80,21 @@ class InitialisationSettings(Settings):
     """Where the weights of an encoder come from."""
 
     weights: str | None
-    """`pretrained` (by this system), `backbone`, `hub`, a file of safetensors, or null: from scratch."""
+    """`pretrained` (by this system), `patchib` (the image tower of a model of that system, pretrained on radiographs
+    and texts), `backbone`, `hub`, a file of safetensors, or null: from scratch. The first three are those of the cohort
+    that the encoder is pretrained on."""
+    network: str | None = None
+    """Its network, as in image_encoder.name; null: that one. `pretrained` and `patchib` bring their own."""
+    model: str = "A"
+    """`patchib`: which of its models."""
+    seed: int = Field(default=0, ge=0)
+    """`patchib`: which of the model's seeds."""
+
+    @model_validator(mode="after")
+    def _own_network(self) -> Self:
+        if self.network is not None and self.weights in (PRETRAINED, PATCHIB):
+            raise ValueError(f"{self.weights!r} brings its own network: leave `network` out")
+        return self
 
 
 class TransferSettings(Settings):
@@ -91,16 +108,17 @@ class TransferSettings(Settings):
     """How a label that a report calls uncertain counts (published: as present)."""
     initialisations: dict[str, InitialisationSettings] = Field(
         default_factory=lambda: {
-            "igcl": InitialisationSettings(weights="pretrained"),
-            "backbone": InitialisationSettings(weights="backbone"),
+            "igcl": InitialisationSettings(weights=PRETRAINED),
+            "image-text": InitialisationSettings(weights=PATCHIB),
+            "backbone": InitialisationSettings(weights=BACKBONE),
             "scratch": InitialisationSettings(weights=None),
         },
         min_length=1,
     )
     """What classifiers start from, by the name that tables and figures give it; others are compared with the first."""
     features: Literal["pooled", "projected"] = "projected"
-    """What classifiers read of the pretrained encoder: its features (`pooled`), or these with the projection into the
-    common space on them (published). Other encoders have no projection."""
+    """What classifiers read of an encoder pretrained here (`pretrained`, `patchib`): its features (`pooled`), or these
+    with the projection into the common space on them (published). Other encoders have no projection."""
     loss: Literal["sigmoid", "softmax"] = "sigmoid"
     """`sigmoid`: binary cross-entropy of every label. `softmax`: cross-entropy across labels, which then compete, as
     in the released code: for comparison only."""

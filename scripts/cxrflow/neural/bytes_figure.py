@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cxrflow.neural.figures import OTHERS, TEXTS, well_measured
-from cxrflow.plotting import PALETTE, caption, figure_style, panel_columns, save_figure
+from cxrflow.plotting import PALETTE, caption, error_bars, figure_style, panel_columns, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -131,7 +131,7 @@ def _draw_target(axis: "Axes", series: list[Series], target: str) -> None:
         points = one.points[one.points["target"] == target]
         whole = one.name == WHOLE[0]
         axis.errorbar(
-            points["bytes"] * aside.get(one.name, 1.0), points["value"], yerr=_bars(points), label=one.name,
+            points["bytes"] * aside.get(one.name, 1.0), points["value"], yerr=error_bars(points), label=one.name,
             color=one.colour, marker=one.marker, linestyle=one.line, markersize=11 if whole else 5.5,
             markeredgecolor="white", markeredgewidth=0.6, linewidth=1.3, elinewidth=0.9, zorder=4,
         )  # fmt: skip
@@ -148,12 +148,6 @@ def _sideways(series: list[Series]) -> dict[str, float]:
     selectors = [one.name for one in series if one.line in ("-", ":")]
     middle = (len(selectors) - 1) / 2
     return {name: SIDEWAYS ** (place - middle) for place, name in enumerate(selectors)}
-
-
-def _bars(points: pd.DataFrame) -> np.ndarray:
-    """Return (2, n): how far each interval reaches below and above its value; nothing where there is none."""
-    reach = np.array([points["value"] - points["low"], points["high"] - points["value"]], dtype=np.float64)
-    return np.clip(np.nan_to_num(reach), 0, None)
 
 
 def _label(axes: np.ndarray) -> None:

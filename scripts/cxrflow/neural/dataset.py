@@ -14,7 +14,7 @@ from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.cohort.store import ImageStore
 from cxrflow.errors import UserError
 from cxrflow.neural.tokenizer import encode, trimmed
-from cxrflow.radiographs import augmented_epoch, read_images
+from cxrflow.radiographs import read_images, shuffled_epoch
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class AugmentedBatches:
 
     def epoch(self, number: int) -> Iterator[dict[str, Tensor]]:
         """Yield one epoch in a fresh order; the last batch may be smaller."""
-        for batch in augmented_epoch(self.data, self.size, self.seed, number, Augmentation()):
+        for batch in shuffled_epoch(self.data, self.size, self.seed, number, Augmentation()):
             if number < self.without_reports:
                 del batch["tokens"]
             yield batch

@@ -13,6 +13,7 @@ from cxrflow.neural.graphs import GRID_EDGES, Graphs, kept_betweenness
 from cxrflow.neural.report_graphs import ReportGraphs
 from cxrflow.neural.settings import PATCHES
 from cxrflow.neural.variants import Variant
+from cxrflow.ragged import ranges
 from cxrflow.training import this_device
 
 NEIGHBOURS = np.zeros((PATCHES, PATCHES), dtype=np.float32)
@@ -159,14 +160,14 @@ def _entities(reports: ReportGraphs, rows: NDArray[np.int64]) -> tuple[NDArray[n
     counts = np.diff(reports.node_offsets)[rows]
     known = np.arange(counts.max(initial=1)) < counts[:, None]
     vectors = np.zeros((*known.shape, reports.vectors.shape[1]), dtype=np.float32)
-    vectors[known] = reports.vectors[reports.nodes[_ranges(reports.node_offsets[rows], counts)]]
+    vectors[known] = reports.vectors[reports.nodes[ranges(reports.node_offsets[rows], counts)]]
     return vectors, counts
 
 
 def _relations(reports: ReportGraphs, rows: NDArray[np.int64], kept: int) -> tuple[NDArray, NDArray, NDArray]:
     """Return (graph, node, node) of each relation, entities numbered after the patches."""
     counts = np.diff(reports.edge_offsets)[rows]
-    edges = reports.edges[_ranges(reports.edge_offsets[rows], counts)].astype(np.int64)
+    edges = reports.edges[ranges(reports.edge_offsets[rows], counts)].astype(np.int64)
     return np.repeat(np.arange(len(rows)), counts), kept + edges[:, 0], kept + edges[:, 1]
 
 
@@ -189,12 +190,6 @@ def _square(edges: NDArray[np.float32], nodes: int) -> NDArray[np.float32]:
 def _join(adjacency: NDArray[np.float32], pairs: tuple[NDArray, NDArray, NDArray]) -> None:
     graph, first, second = pairs
     adjacency[graph, first, second] = adjacency[graph, second, first] = 1
-
-
-def _ranges(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return starts[0], ..., starts[0] + counts[0] - 1, starts[1], ... as one array."""
-    ends = np.cumsum(counts)
-    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - counts), counts)
 
 
 def _bytes(batch: GraphBatch) -> int:

@@ -3,8 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from cxrflow.measured import MEAN, Measured
 from cxrflow.patchib.exported import Exported, TestSet
-from cxrflow.patchib.measures import MEAN, Key, Measured, Measures
+from cxrflow.patchib.measures import Key, Measures
 from cxrflow.probe import probe_scores
 from cxrflow.ranking import Ranking
 from cxrflow.resampled_areas import resampled_areas

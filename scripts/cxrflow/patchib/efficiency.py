@@ -4,39 +4,26 @@ Inputs stay where the model is; passes are timed after a warm-up in the same ari
 told beside it.
 """
 
-import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.profiler import ProfilerActivity, profile
-from torch.utils.flop_counter import FlopCounterMode
 
 from cxrflow.cohort.cohort_files import CohortFiles
+from cxrflow.efficiency import Cost, counted, peak_bytes, seconds_per_pass
 from cxrflow.files import write_twins
+from cxrflow.measured import Common
 from cxrflow.patchib.master_lines import read_master
-from cxrflow.patchib.measures import Common
 from cxrflow.patchib.model import PatchModel
 from cxrflow.patchib.pairs import Pairs, pairs_of
 from cxrflow.patchib.settings import EvaluationSettings
 from cxrflow.patchib.training import ModelChoice, load_model
 from cxrflow.radiographs import Radiographs
 from cxrflow.training import prepare_torch, this_device
-
-TURNS = 5
-
-
-class Cost(NamedTuple):
-    """Multiply-accumulate operations of one radiograph and one report; of these, the products inside attention."""
-
-    macs: float
-    attention: float
 
 
 def macs(model: PatchModel, images: Tensor, tokens: Tensor | None = None, share: float | None = None) -> Cost:
@@ -45,25 +32,13 @@ def macs(model: PatchModel, images: Tensor, tokens: Tensor | None = None, share:
     Products of matrices and convolutions count. The published numbers (fvcore's) leave out those between queries and
     keys and between attention and values where these are one fused operation: subtract `attention` to compare.
     """
-    counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+
+    def work() -> None:
         model.see(images, share)
         if tokens is not None:
             model.towers.embed_text(model.towers.read(tokens), tokens)
-    by_operation = counter.get_flop_counts()["Global"]
-    products = sum(flops for operation, flops in by_operation.items() if "bmm" in str(operation))
-    return Cost(sum(by_operation.values()) / 2, products / 2)
 
-
-def seconds_per_pass(passes: Sequence[Callable[[], object]], turns: int = TURNS) -> list[float]:
-    """Return the median seconds of each pass; they take turns, so that all meet the same machine."""
-    for work in passes:
-        work()
-    taken: list[list[float]] = [[] for _ in passes]
-    for _ in range(turns):
-        for work, times in zip(passes, taken, strict=True):
-            times.append(_timed(work))
-    return [statistics.median(times) for times in taken]
+    return counted(work)
 
 
 def measure_efficiency(
@@ -119,20 +94,6 @@ def efficiency_table(
     return pd.DataFrame(rows)
 
 
-def peak_bytes(work: Callable[[], object]) -> float:
-    """Return the memory that a pass adds at its peak: tensors that it holds at once, by the allocator's own account."""
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        work()
-        return float(torch.cuda.max_memory_allocated() - before)
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
-        work()
-    events = sorted(profiled.events(), key=lambda event: event.time_range.start)
-    held = np.cumsum([0, *(event.self_cpu_memory_usage for event in events)])
-    return float(held.max())
-
-
 def kept_tokens(model: PatchModel, images: Tensor, share: float | None) -> float:
     """Return the mean number of patches of an image that count."""
     with torch.no_grad():
@@ -170,9 +131,3 @@ def _image_pass(model: PatchModel, images: Tensor, share: float | None) -> Calla
             torch.cuda.synchronize()
 
     return work
-
-
-def _timed(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start

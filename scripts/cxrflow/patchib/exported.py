@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cxrflow.metrics import resample_weights
+from cxrflow.metrics import patient_draws
 from cxrflow.patchib.master_lines import read_master
 
 BOXED_SPLITS = ("validate", "test")
@@ -96,7 +96,5 @@ def test_set(master: Path, labels: list[str], resamples: int, seed: int) -> tupl
     """Return the test split with its resamples, and the labels (N, C) of the train split."""
     table = read_master(master)
     rows = table[table["split"] == "test"].reset_index(drop=True)
-    patients = np.unique(rows["subject_id"])
-    drawn = np.ascontiguousarray(resample_weights(patients, resamples, seed).T, dtype=np.float32)
     train = np.stack(table.loc[table["split"] == "train", "labels"].tolist())
-    return TestSet(rows, labels, np.searchsorted(patients, rows["subject_id"]), drawn), train
+    return TestSet(rows, labels, *patient_draws(rows["subject_id"], resamples, seed)), train

@@ -1,15 +1,13 @@
 """Training and comparison of the models, drawn from their histories and results tables."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from cxrflow.patchib.measures import MEAN
-from cxrflow.plotting import PALETTE, caption, figure_style, save_figure
+from cxrflow.measured import MEAN
+from cxrflow.plotting import PALETTE, caption, colours_by_place, error_bars, figure_style, save_figure, seeds_note
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,23 +32,6 @@ EMBEDDINGS = {
 }
 """Embeddings of a radiograph: name, colour and marker."""
 BETWEEN = 0.2  # of a row, between the embeddings of one model
-
-
-def model_colours(models: Iterable[str]) -> dict[str, str]:
-    """Return the colour of each model by its place in the configuration, the same in every figure."""
-    return {model: PALETTE[place % len(PALETTE)] for place, model in enumerate(dict.fromkeys(models))}
-
-
-def seeds_note(counts: Collection[int]) -> str:
-    """Return what was averaged, e.g. "mean of 1 to 2 seeds"."""
-    fewest, most = min(counts), max(counts)
-    return f"mean of {fewest} to {most} seeds" if fewest < most else f"mean of {most} seed{'s' if most != 1 else ''}"
-
-
-def error_bars(rows: pd.DataFrame) -> NDArray[np.float64]:
-    """Return (2, n): how far each interval reaches below and above its value; nothing where there is none."""
-    reach = np.array([rows["value"] - rows["low"], rows["high"] - rows["value"]], dtype=np.float64)
-    return np.clip(np.nan_to_num(reach), 0, None)
 
 
 def read_histories(files: Sequence[Path], trained: Sequence[tuple[str, int]]) -> pd.DataFrame:
@@ -94,7 +75,7 @@ def plot_training(
 
 def draw_history(axis: "Axes", histories: pd.DataFrame, name: str) -> None:
     """Draw one thick line per model, the mean over the seeds that trained that long, and a thin one per seed."""
-    for model, colour in model_colours(histories["model"]).items():
+    for model, colour in colours_by_place(histories["model"]).items():
         own = histories[histories["model"] == model]
         if len(set(own["seed"])) > 1:
             for _, seed in own.groupby("seed"):
@@ -104,12 +85,12 @@ def draw_history(axis: "Axes", histories: pd.DataFrame, name: str) -> None:
 
 
 def draw_rates(axis: "Axes", histories: pd.DataFrame) -> None:
-    """Draw the learning rate at the beginning of each epoch, phase by phase: all models are given the same."""
+    """Draw the highest learning rate of each epoch in its middle, phase by phase: all models are given the same."""
     for _, rows in histories.groupby("phase"):
         rates = rows.groupby("at")["learning_rate"].mean()
-        axis.plot(rates.index - 1, rates, color="black", linewidth=1.5, marker="o", markersize=3.5)
+        axis.plot(rates.index - 0.5, rates, color="black", linewidth=1.5, marker="o", markersize=3.5)
     axis.set_yscale("log")
-    axis.set_title("Learning rate of the uppermost layers, as each epoch begins", fontsize=10)
+    axis.set_title("Learning rate of the uppermost layers, highest of each epoch", fontsize=10)
 
 
 def training_caption(histories: pd.DataFrame, distribution: pd.DataFrame) -> str:

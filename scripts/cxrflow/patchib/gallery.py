@@ -112,7 +112,7 @@ def gallery_note(looks: Looks) -> str:
     said = (
         f"Validate and test splits, {len(looks.boxed)} boxed findings of {looks.boxed['patient_id'].nunique()} "
         "patients; for each finding the radiograph whose true boxes (orange) stand out in the heat of model "
-        f"{chose} by the median. Heat: cosine of each patch to the finding's prompt, from the lowest (clear) to the "
+        f"{chose} by the median. Heat: cosine of each patch to the finding's prompt, from the median (clear) to the "
         "highest (yellow) of each picture."
     )
     if looks.masks:
@@ -121,9 +121,9 @@ def gallery_note(looks: Looks) -> str:
 
 
 def _scaled(heat: Floats) -> Floats:
-    """Return heat (M,) from 0, its lowest, to 1, its highest."""
-    low, high = float(heat.min()), float(heat.max())
-    return ((heat - low) / max(high - low, 1e-9)).astype(np.float32)
+    """Return heat (M,) from 0, its median and below, to 1, its highest: half of a picture stays clear."""
+    low, high = float(np.median(heat)), float(heat.max())
+    return (np.maximum(heat - low, 0) / max(high - low, 1e-9)).astype(np.float32)
 
 
 def _joined(export: Exported, name: str) -> NDArray:

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cxrflow.measured import Common
 from cxrflow.metrics import average_precision, interval, resample_weights, weighted_mean
 from cxrflow.patchib.exported import BOXED_SPLITS, Exported
-from cxrflow.patchib.measures import Common
 from cxrflow.patchib.settings import EvaluationSettings
 
 Floats = NDArray[np.float64]

@@ -5,9 +5,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.integrate import trapezoid
 
+from cxrflow.measured import Common
 from cxrflow.metrics import interval, weighted_mean
 from cxrflow.patchib.exported import CHANGES, Exported, TestSet
-from cxrflow.patchib.measures import Common
 from cxrflow.patchib.retrieval_measures import own_recalls
 
 Models = dict[str, list[Exported]]

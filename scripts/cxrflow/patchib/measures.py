@@ -1,17 +1,13 @@
 """What is measured of a model, seed by seed, with its resamples; and what two models differ by."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from cxrflow.metrics import holm, interval, two_sided_p
-
-Common = Mapping[str, object]
-MEAN = "mean"
-"""What tables call the mean over labels."""
+from cxrflow import measured
+from cxrflow.measured import MEAN, Common, Measured, difference
+from cxrflow.metrics import holm
 
 
 class Key(NamedTuple):
@@ -24,42 +20,12 @@ class Key(NamedTuple):
     metric: str
 
 
-class Measured(NamedTuple):
-    """The mean over seeds of a metric and of its resamples (R,), the number of seeds, and what chance gives."""
-
-    value: float
-    resampled: NDArray[np.float64]
-    n_seeds: int
-    chance: float
-
-
 Measures = dict[Key, Measured]
 
 
 def over_seeds(seeds: Sequence[Measures]) -> Measures:
     """Return the means over the measures of several seeds of one model."""
-    return {key: _mean([measures[key] for measures in seeds]) for key in seeds[0]}
-
-
-def _mean(parts: Sequence[Measured]) -> Measured:
-    value = float(np.mean([part.value for part in parts]))
-    chance = float(np.mean([part.chance for part in parts]))
-    return Measured(value, np.mean([part.resampled for part in parts], axis=0), len(parts), chance)
-
-
-def measures_table(measures: Measures, common: Common) -> pd.DataFrame:
-    """Return one row per number, with its interval over resamples of patients."""
-    rows = [
-        {
-            **common,
-            "n_seeds": found.n_seeds,
-            **key._asdict(),
-            **interval(found.value, found.resampled)._asdict(),
-            "chance": found.chance,
-        }
-        for key, found in measures.items()
-    ]
-    return pd.DataFrame(rows)
+    return {key: measured.over_seeds([measures[key] for measures in seeds]) for key in seeds[0]}
 
 
 def differences_table(measures: Measures, against: str, common: Common) -> pd.DataFrame:
@@ -69,7 +35,7 @@ def differences_table(measures: Measures, against: str, common: Common) -> pd.Da
     adjusted for all models and embeddings that are compared by one task and metric. Means over labels only.
     """
     rows = [
-        {**common, **key._asdict(), "against": against, **_difference(measures[key], measures[other])}
+        {**common, **key._asdict(), "against": against, **difference(measures[key], measures[other])}
         for key, other in _compared(measures, against)
     ]
     table = pd.DataFrame(rows, columns=[*common, *Key._fields, "against", "value", "low", "high", "p"])
@@ -81,9 +47,3 @@ def _compared(measures: Measures, against: str) -> Iterator[tuple[Key, Key]]:
         other = key._replace(model=against, embedding="own")
         if key.model != against and key.label in ("", MEAN) and other in measures:
             yield key, other
-
-
-def _difference(one: Measured, other: Measured) -> dict[str, float]:
-    change = one.resampled - other.resampled
-    bounds = interval(one.value - other.value, change)
-    return {**bounds._asdict(), "p": np.nan if np.isnan(bounds.value) else two_sided_p(change)}

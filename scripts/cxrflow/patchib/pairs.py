@@ -12,7 +12,7 @@ from cxrflow.augment import Augmentation
 from cxrflow.cohort.store import ImageStore
 from cxrflow.errors import UserError
 from cxrflow.patchib.towers import WordPieces
-from cxrflow.radiographs import augmented_epoch, read_images
+from cxrflow.radiographs import read_images, shuffled_epoch
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class PairBatches:
         """Yield one epoch in a fresh order; the last batch may be smaller."""
         number += self.done
         seen, whole = number * len(self.data), self.epochs * len(self.data)
-        for batch in augmented_epoch(self.data, self.size, self.seed, number, Augmentation()):
+        for batch in shuffled_epoch(self.data, self.size, self.seed, number, Augmentation()):
             count = len(batch["tokens"])
             yield {**batch, "progress": torch.full((count,), seen / whole)}
             seen += count

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import PercentFormatter
 
-from cxrflow.patchib.figures import WIDTH, error_bars, model_colours, seeds_note
-from cxrflow.plotting import caption, figure_style, save_figure
+from cxrflow.patchib.figures import WIDTH
+from cxrflow.plotting import caption, colours_by_place, error_bars, figure_style, save_figure, seeds_note
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +30,7 @@ def plot_removal(curves: pd.DataFrame, robustness: pd.DataFrame, most_images: in
     """
     import matplotlib.pyplot as plt
 
-    colours, count = model_colours(curves["model"]), len(CURVES) + (len(robustness) > 0)
+    colours, count = colours_by_place(curves["model"]), len(CURVES) + (len(robustness) > 0)
     with figure_style():
         figure, axes = plt.subplots(1, count, figsize=(WIDTH, 4), layout="constrained")
         axes[1].sharey(axes[0])

@@ -8,13 +8,14 @@ import pandas as pd
 
 from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.files import write_twins
+from cxrflow.measured import measures_table
 from cxrflow.patchib.classification_measures import classification_measures
 from cxrflow.patchib.exported import BOXED_SPLITS, Exported, by_model, reference_of, test_set
 from cxrflow.patchib.grounding import grounding_table
 from cxrflow.patchib.mask_tables import curves_table, robustness_table, shares_table
 from cxrflow.patchib.master import label_order
 from cxrflow.patchib.master_lines import read_master
-from cxrflow.patchib.measures import Measures, differences_table, measures_table, over_seeds
+from cxrflow.patchib.measures import Key, Measures, differences_table, over_seeds
 from cxrflow.patchib.prompts import boxed_findings
 from cxrflow.patchib.retrieval_measures import retrieval_measures
 from cxrflow.patchib.settings import EvaluationSettings
@@ -50,7 +51,7 @@ def write_results(
         measures |= over_seeds(
             [retrieval_measures(seed, test) | classification_measures(seed, test, train_truth) for seed in seeds]
         )
-    write_twins(outputs.metrics, measures_table(measures, common))
+    write_twins(outputs.metrics, measures_table(measures, Key._fields, common))
     write_twins(outputs.differences, differences_table(measures, reference_of(models), common))
     write_twins(outputs.shares, shares_table(models, test, common))
     write_twins(outputs.robustness, robustness_table(models, test, common))

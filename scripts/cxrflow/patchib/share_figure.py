@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.ticker import PercentFormatter
 
 from cxrflow.patchib.exported import reference_of
-from cxrflow.patchib.figures import WIDTH, error_bars, model_colours, seeds_note
-from cxrflow.plotting import caption, figure_style, save_figure
+from cxrflow.patchib.figures import WIDTH
+from cxrflow.plotting import caption, colours_by_place, error_bars, figure_style, save_figure, seeds_note
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +36,7 @@ def plot_shares(shares: pd.DataFrame, metrics: pd.DataFrame, efficiency: pd.Data
     """
     import matplotlib.pyplot as plt
 
-    colours, costs = model_colours(metrics["model"]), costs_of(efficiency)
+    colours, costs = colours_by_place(metrics["model"]), costs_of(efficiency)
     count = 1 if costs.dropping.empty else 1 + len(COSTS)
     with figure_style():
         size = (WIDTH * max(count, 1.6) / 3, HEIGHT)

@@ -17,20 +17,17 @@ MOST_SCALE = 4.6
 """The logarithm of the inverse temperature is not used above this (99.5)."""
 
 
-class Towers(nn.Module):
-    """A vision transformer and a BERT that meet in one space.
+class ImageTower(nn.Module):
+    """A vision transformer that sees images as the weights of its published form expect.
 
-    Shapes: B examples, M patches and tokens of width d of the image tower, L words of width e, embeddings of width D.
+    Shapes: B images, M patches and tokens of width d, embeddings of width D.
     """
 
-    def __init__(self, clip: Any) -> None:
+    def __init__(self, visual: Any) -> None:
         super().__init__()
-        self.trunk = clip.visual.trunk
-        self.image_projection = clip.visual.head
-        self.bert, self.pooler, self.text_projection = clip.text.transformer, clip.text.pooler, clip.text.proj
-        self.logit_scale = clip.logit_scale
-        self.pad: int = self.bert.config.pad_token_id
-        looks = clip.visual.preprocess_cfg
+        self.trunk = visual.trunk
+        self.image_projection = visual.head
+        looks = visual.preprocess_cfg
         self.mean = nn.Buffer(torch.tensor(looks["mean"]).view(1, -1, 1, 1), persistent=False)
         self.std = nn.Buffer(torch.tensor(looks["std"]).view(1, -1, 1, 1), persistent=False)
 
@@ -38,11 +35,6 @@ class Towers(nn.Module):
     def width(self) -> int:
         """Width d of the image tower's tokens."""
         return int(self.trunk.embed_dim)
-
-    @property
-    def text_width(self) -> int:
-        """Width e of the text tower's tokens."""
-        return int(self.bert.config.hidden_size)
 
     @property
     def embedding(self) -> int:
@@ -77,6 +69,24 @@ class Towers(nn.Module):
         """Return unit embeddings (..., D) of image states (..., d)."""
         return F.normalize(self.image_projection(states), dim=-1)
 
+
+class Towers(ImageTower):
+    """A vision transformer and a BERT that meet in one space.
+
+    Shapes as in `ImageTower`, L words of width e.
+    """
+
+    def __init__(self, clip: Any) -> None:
+        super().__init__(clip.visual)
+        self.bert, self.pooler, self.text_projection = clip.text.transformer, clip.text.pooler, clip.text.proj
+        self.logit_scale = clip.logit_scale
+        self.pad: int = self.bert.config.pad_token_id
+
+    @property
+    def text_width(self) -> int:
+        """Width e of the text tower's tokens."""
+        return int(self.bert.config.hidden_size)
+
     def read(self, tokens: Tensor) -> Tensor:
         """Return the states (B, L, e) of words."""
         mask = (tokens != self.pad).long()
@@ -97,8 +107,11 @@ def open_clip_name(name: str) -> str:
     return name if name.startswith("hf-hub:") else f"local-dir:{name}"
 
 
-def read_clip(name: str, weights: bool = True) -> Any:
-    """Return open_clip's model of a folder or hub name, with its weights or with random ones."""
+def read_clip(name: str, weights: bool = True, key: str = "patchib.towers.name") -> Any:
+    """Return open_clip's model of a folder or hub name, with its weights or with random ones.
+
+    `key` is where the configuration names it, as told in errors.
+    """
     import open_clip
 
     try:
@@ -108,7 +121,7 @@ def read_clip(name: str, weights: bool = True) -> Any:
             )
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError(
-            f"patchib.towers.name is {name!r}, and open_clip cannot read such a model here: {_first_line(error)}",
+            f"{key} is {name!r}, and open_clip cannot read such a model here: {_first_line(error)}",
             "give the folder of an unpacked open_clip model (open_clip_config.json, weights, the text model's "
             "config.json and tokenizer.json), `hf-hub:` and a name that is in the hub's cache, or `small`.",
         ) from error
@@ -117,13 +130,24 @@ def read_clip(name: str, weights: bool = True) -> Any:
 def build_towers(name: str, image_size: int, weights: bool = True) -> Towers:
     """Return the towers of an open_clip folder or hub name; raise UserError where they are for another image size."""
     towers = Towers(read_clip(name, weights))
-    side = _side(towers)
+    _require_size(towers, name, image_size)
+    return towers
+
+
+def build_image_tower(name: str, image_size: int) -> ImageTower:
+    """Return the image tower alone, without weights; raise UserError where it is for another image size."""
+    tower = ImageTower(read_clip(name, weights=False).visual)
+    _require_size(tower, name, image_size)
+    return tower
+
+
+def _require_size(tower: ImageTower, name: str, image_size: int) -> None:
+    side = _side(tower)
     if side != image_size:
         raise UserError(
             f"patchib.data.image_size is {image_size}, but the image tower of {name} is made for {side} px.",
             f"set patchib.data.image_size to {side}.",
         )
-    return towers
 
 
 def build_tokenizer(name: str, context_length: int) -> "WordPieces":
@@ -170,8 +194,8 @@ def _quiet() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-def _side(towers: Towers) -> int:
-    size = towers.trunk.patch_embed.img_size
+def _side(tower: ImageTower) -> int:
+    size = tower.trunk.patch_embed.img_size
     return int(size[0] if isinstance(size, Sequence) else size)
 
 

@@ -171,5 +171,11 @@ def _fit(
     )
     batches = PairBatches(train, settings.batch_size, choice.seed, choice.all_epochs, phase.done)
     progress = fit(model, optimiser, batches, step, measure, plan, resume)
-    rates = [phase.rate * rate_factor(row["epoch"] / phase.epochs, plan) for row in progress.history]
+    rates = [phase.rate * _highest_factor(int(row["epoch"]), plan) for row in progress.history]
     return pd.DataFrame(progress.history).assign(phase=phase.name, learning_rate=rates)
+
+
+def _highest_factor(epoch: int, plan: Plan) -> float:
+    """Return the highest share of the learning rate in an epoch (0, 1, ...): as warm-up ends, later as it begins."""
+    begins, ends = epoch / plan.epochs, (epoch + 1) / plan.epochs
+    return rate_factor(min(max(begins, plan.warmup), ends), plan)

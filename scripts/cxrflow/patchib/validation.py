@@ -11,7 +11,7 @@ from cxrflow.patchib.model import PatchModel
 from cxrflow.patchib.pairs import Pairs
 from cxrflow.patchib.settings import TrainingSettings
 from cxrflow.probe import probe_scores
-from cxrflow.retrieval import AT, ranks
+from cxrflow.retrieval import mean_recall
 
 SELECTED = "selected"
 _PROBE_ITERATIONS = 200
@@ -45,13 +45,6 @@ class Validation:
         annealed = not last or model.scorer is None or model.scorer.is_annealed()
         sign = -1 if self.settings.select == "loss" else 1
         return values | {SELECTED: sign * values[self.settings.select] if annealed else -np.inf}
-
-
-def mean_recall(images: np.ndarray, texts: np.ndarray, numbers: np.ndarray) -> float:
-    """Return the mean of R@1, 5 and 10 in both directions, a text that several radiographs share counted once."""
-    unique, first = np.unique(numbers, return_index=True)
-    directions = (ranks(images, texts[first], numbers, unique), ranks(texts[first], images, unique, numbers))
-    return float(np.mean([(rank <= k).mean() for rank in directions for k in AT]))
 
 
 def mean_area(scores: np.ndarray, data: Pairs) -> float:

@@ -52,9 +52,9 @@ def report_page(report: ShownReport) -> str:
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <meta name="viewport" content="width=device-width"><style>{style()}</style></head>
 <body><main><h1>{title}</h1>
-<section><h2>Text</h2><p class="text">{marked_text(report.text, tokens, entities)}</p>{_legend()}</section>
+<section><h2>Text</h2><p class="text">{marked_text(report.text, tokens, entities)}</p>{entity_legend()}</section>
 <section><h2>Findings</h2>{findings_table(report.findings, tokens, bounds)}</section>
-<section><h2>Graph</h2>{_relation_legend()}<ol class="graph">{"".join(drawings)}</ol></section>
+<section><h2>Graph</h2>{relation_legend()}<ol class="graph">{"".join(drawings)}</ol></section>
 </main></body></html>
 """
 
@@ -132,12 +132,14 @@ def _where(row: Mapping[Any, Any], tokens: Sequence[str], bounds: Sequence[tuple
     yield str(next((number for number, (start, end) in enumerate(bounds, 1) if start <= row["start"] < end), ""))
 
 
-def _legend() -> str:
+def entity_legend() -> str:
+    """Return what the looks of entities mean, as HTML."""
     items = [f'<mark class="{ENTITY_CLASSES[label]}">{label}</mark> {text}' for label, text in MEANINGS.items()]
     return '<p class="legend">' + "".join(f"<span>{item}</span>" for item in items) + "</p>"
 
 
-def _relation_legend() -> str:
+def relation_legend() -> str:
+    """Return what the looks of relations mean, as HTML."""
     texts = {
         "modify": "describes its target", "located_at": "observation to its anatomy",
         "suggestive_of": "observation to what it may mean",

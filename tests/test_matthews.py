@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import matthews_corrcoef
 
-from cxrflow.igcl.matthews import best_threshold, matthews, matthews_as_released
+from cxrflow.matthews import best_threshold, matthews, matthews_as_released
 
 CASES = st.tuples(st.integers(0, 10_000), st.integers(2, 40))
 
