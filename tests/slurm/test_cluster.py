@@ -149,7 +149,7 @@ def test_a_run_whose_controller_was_killed_ends_with_the_tables_of_a_local_one(r
 
 
 def test_a_rule_that_was_done_before_the_kill_is_not_done_again(recovered: Path) -> None:
-    assert (recovered / "output.txt").read_text().count("Simulating the radiographs of tiny-nih") == 1
+    assert (recovered / "output.txt").read_text().count("Simulating the images of tiny-nih") == 1
 
 
 def test_there_are_never_more_gpu_jobs_than_gpus(cluster: Cluster, recovered: Path) -> None:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.workflow
 TINY = yaml.safe_load((Path(__file__).parents[1] / "config/tiny.yaml").read_text())
 SENTENCE = "Enlarged heart of a retired lighthouse keeper, and an effusion on the {side} as seen on day {number}."
 CONFIG = {
-    "run": {"cohorts": ["planted"]},
+    "run": {"cohorts": ["planted"], "systems": ["neural", "prunecxr", "patchib", "igcl"]},
     "acknowledge_dua": ["planted"],
     "neural": {
         "data": {"image_size": 96},
@@ -45,6 +45,7 @@ CONFIG = {
     },
     "backbone": TINY["backbone"],
     "patchib": {**TINY["patchib"], "models": {"E": TINY["patchib"]["models"]["E"]}},
+    "igcl": TINY["igcl"],
 }
 
 

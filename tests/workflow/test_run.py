@@ -31,6 +31,20 @@ COLUMNS = {
         *("cohort", "simulated", "model", "keep_ratio", "images_per_s", "macs", "parameters", "peak_bytes"),
     ],
     "patchib/grounding.csv": ["cohort", "simulated", "model", "kind", "finding", "metric", "value", "low", "chance"],
+    "igcl/metrics.csv": [
+        *("cohort", "simulated", "n_patients", "n_seeds", "metric", "value", "low", "high"),
+        *("initialisation", "mode", "fraction", "label"),
+    ],
+    "igcl/retrieval.csv": ["cohort", "simulated", "direction", "metric", "value", "low", "high", "chance"],
+}
+CLEAR = {
+    "metrics.csv": [
+        *("n_patients", "n_folds", "n_seeds", "metric", "value", "low", "high", "chance"),
+        *("encoder", "aggregator", "task", "fraction", "label"),
+    ],
+    "differences.csv": ["encoder", "against", "metric", "value", "low", "high", "p", "p_holm"],
+    "compute.csv": ["encoder", "macs", "parameters", "images_per_s"],
+    "lesion_rows.csv": ["attribute", "level", "split", "count"],
 }
 
 
@@ -49,6 +63,7 @@ def results(copy):
 
 TABLES = {f"tiny/{table}": columns for table, columns in COLUMNS.items()}
 TABLES |= {f"tiny-nih/prunecxr/{table}": columns for table, columns in PRUNECXR.items()}
+TABLES |= {f"tiny-slices/clear/{table}": columns for table, columns in CLEAR.items()}
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -153,10 +168,10 @@ def test_a_configuration_key_reruns_only_the_rules_that_use_it(finished):
 def test_the_same_configuration_gives_the_same_bytes(finished, finished_again):
     def digests(copy):
         made = copy.root / "results"
-        folders = [made / name for name in ("tiny", "tiny-nih", "forgetting")]
+        folders = [made / name for name in ("tiny", "tiny-nih", "tiny-slices", "forgetting")]
         kinds = {".csv", ".parquet", ".npy", ".jsonl", ".safetensors"}
         tables = sorted(file for folder in folders for file in folder.rglob("*") if file.suffix in kinds)
-        tables = [file for file in tables if file.stem != "efficiency"]  # measured seconds
+        tables = [file for file in tables if file.stem not in ("efficiency", "compute")]  # measured seconds
         return {str(file.relative_to(made)): hashlib.sha256(file.read_bytes()).hexdigest() for file in tables}
 
     first, second = digests(finished), digests(finished_again)  # other tests may have asked the first for more
