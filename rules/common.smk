@@ -23,6 +23,7 @@ from cxrflow.neural.settings import CodecSettings, codec_names, guiding_text
 from cxrflow.imports import local_imports
 from cxrflow.profiles import require_filled_in
 from cxrflow.summary import failed, finished
+from cxrflow.timers import cancel_timers
 
 asked = workflow.resource_settings
 try:
