@@ -47,7 +47,7 @@ class PretrainingSettings(Settings):
     """Training ends after more than so many epochs in a row without a higher recall."""
     batch_size: int = Field(default=64, gt=1)
     """Pairs per step: each is a negative of the others."""
-    frozen_batches: int | None = Field(default=210, ge=0)
+    frozen_batches: int | None = Field(default=168, ge=0)
     """Batches at the beginning in which the image encoder does not learn (published: 20); null: it never does."""
     learning_rate: float = Field(default=1e-3, gt=0)
     """Rate of AdamW."""
