@@ -58,9 +58,9 @@ def figure_style() -> Iterator[None]:
         yield
 
 
-def caption(figure: "Figure", text: str, simulated: bool) -> None:
-    """Write `text` below the figure; simulated images are always named as such."""
-    note = f"{text} Simulated radiographs." if simulated else text
+def caption(figure: "Figure", text: str, simulated: bool, images: str = "radiographs") -> None:
+    """Write `text` below the figure; simulated `images` are always named as such."""
+    note = f"{text} Simulated {images}." if simulated else text
     figure.text(0.5, -0.01, note, ha="center", va="top", fontsize=9, wrap=True, color="0.3")
 
 

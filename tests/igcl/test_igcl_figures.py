@@ -65,6 +65,12 @@ def test_every_label_and_their_mean_are_drawn_with_intervals(metrics: pd.DataFra
     assert error_bars(rows)[0] == pytest.approx(0.1)
 
 
+def test_tables_without_few_shot_rows_are_drawn_too(metrics: pd.DataFrame, tmp_path: Path) -> None:
+    rows = metrics[metrics["shots"].isna()].assign(shots=None)
+    plot_label_fractions(rows, True, [tmp_path / "f.png"])
+    assert (tmp_path / "f.png").stat().st_size > 10_000
+
+
 def test_captions_tell_patients_seeds_intervals_and_what_has_seen_labels(metrics: pd.DataFrame) -> None:
     said = fractions_caption(metrics, uses_backbone=True)
     assert all(word in said for word in ("12 patients", "2 seeds", "95 %", "backbone"))

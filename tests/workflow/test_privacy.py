@@ -27,7 +27,7 @@ CONFIG = {
         "data": {"image_size": 96},
         "vlm": {
             "epochs": 1,
-            "encoder": {"name": "resnet_small", "widths": [16, 16, 16]},
+            "encoder": {"name": "resnet_small", "widths": [16, 16, 16], "weights": None},
             "decoder": {"width": 16, "layers": 1, "heads": 2, "vocabulary": 200, "max_text_length": 16},
         },
         "codecs": {"jpeg_qualities": [10], "sides": []},

@@ -12,7 +12,7 @@ WIDTH = 11.1  # inches of a figure
 
 def note(figure: "Figure", text: str, simulated: bool) -> None:
     """Write `text` below the figure; simulated slices are always named as such."""
-    caption(figure, f"{text} Simulated CT slices." if simulated else text, simulated=False)
+    caption(figure, text, simulated, images="CT slices")
 
 
 def spoken(name: str) -> str:

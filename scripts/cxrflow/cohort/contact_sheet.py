@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.patches import Rectangle
@@ -12,12 +11,14 @@ from cxrflow.cohort.decoding import decode
 from cxrflow.cohort.hounsfield import Window
 from cxrflow.cohort.tables import read_labels
 from cxrflow.files import confined
+from cxrflow.panels import panel_canvas
 from cxrflow.plotting import PALETTE, caption, figure_style, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLUMNS = 6
+SIDE, ROOM = 1.75, 0.05  # inches of a panel, and between the uppermost ones and the title
 SHOWN_SIZE = 320  # pixels along each side to which an image is decoded for the figure
 NORMAL = "No Finding"
 
@@ -35,20 +36,17 @@ def write_contact_sheet(
     table = table[table["image_id"].isin(pd.read_parquet(index, columns=["image_id"])["image_id"])]
     rows = example_rows(table, read_labels(manifest))
     with figure_style():
-        figure, axes = plt.subplots(
-            len(rows), COLUMNS, figsize=(COLUMNS * 1.75, len(rows) * 1.85 + 0.4), squeeze=False, layout="constrained"
-        )
+        figure, axes = panel_canvas(len(rows), COLUMNS, size=SIDE)
         for (label, examples), line in zip(rows.items(), axes, strict=True):
             line[0].set_title(f"{label} ({count_of(table, label)} of {len(table)} images)", loc="left", fontsize=8)
-            for axis in line:
-                axis.set_axis_off()
             for axis, (_, row) in zip(line, examples.iterrows(), strict=False):
                 _show(axis, row, label, root, window)
         kind = "CT slices" if window else "Radiographs"
-        figure.suptitle(f"{kind} of each label" + (", simulated" if simulated else ""))
+        title = f"{kind} of each label" + (", simulated" if simulated else "")
+        figure.suptitle(title, y=1 + ROOM / figure.get_figheight(), va="bottom")
         images, patients = len(table), table["patient_id"].nunique()
         text = f"{images} images of {patients} patients. Boxes: solid for the row's label, dashed for others."
-        caption(figure, text, simulated)
+        caption(figure, text, simulated, images="CT slices" if window else "radiographs")
         save_figure(figure, output)
 
 

@@ -68,7 +68,7 @@ def plot_cooccurrence(table: pd.DataFrame, output: Path, cohort: str, simulated:
             axis.set(xticks=[], yticks=[])
             axis.text(0.5, 0.5, "No study has a label.", ha="center", color="0.4")
         axis.set_title(_title(table, cohort, simulated), fontsize=13, pad=14)
-        caption(figure, _caption(numbers), simulated)
+        caption(figure, _caption(numbers), simulated, images="images")
         save_figure(figure, output)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
@@ -111,7 +110,7 @@ def _name_axes(axes: NDArray, rows: pd.DataFrame) -> None:
     """Label the shares in per cent, and the few-shot places with their number."""
     ticks = {}
     for place, fraction, shots in zip(_places(rows), rows["fraction"], rows["shots"], strict=True):
-        ticks[place] = f"{100 * fraction:g}" if np.isnan(shots) else f"{shots:.0f} per\nlabel"
+        ticks[place] = f"{100 * fraction:g}" if pd.isna(shots) else f"{shots:.0f} per\nlabel"
     axes[0, 0].set_xscale("log")
     axes[0, 0].set_xticks(list(ticks), labels=list(ticks.values()))
     for axis in axes.flat:
