@@ -88,6 +88,20 @@ class SmallResNet(nn.Module):
         return maps.flatten(2).transpose(1, 2)
 
 
+class PooledResNet(nn.Module):
+    """Our residual network, pooled: the mean and the maximum of each feature over the places of an image."""
+
+    def __init__(self, channels: Sequence[int], stem_stride: int) -> None:
+        super().__init__()
+        self.body = SmallResNet(channels, stem_stride)
+        self.width = 2 * self.body.width
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return (B, width) of images (B, 1, S, S) in 0..1; what is in one place moves the maximum alone."""
+        places = self.body(images)
+        return torch.cat([places.mean(dim=1), places.amax(dim=1)], dim=1)
+
+
 def rest_frozen_norms(model: nn.Module) -> None:
     """Let batch normalisation that does not learn keep its statistics, whatever mode the model is in."""
     for module in model.modules():

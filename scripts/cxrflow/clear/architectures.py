@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from typing import Any, cast
 
-import torch
 from torch import Tensor, nn
 
 from cxrflow.clear.architecture_names import STRIDES, Architecture
 from cxrflow.clear.vmamba import VMamba
-from cxrflow.networks import ImagenetInput, SmallResNet
+from cxrflow.networks import ImagenetInput, PooledResNet
 
 SMALL_WIDTHS, SMALL_STEM_STRIDE = (32, 64, 128), 4
 
@@ -23,20 +22,6 @@ class SliceEncoder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return (B, width) of slices (B, 1, S, S) in 0..1."""
         return self.network(self.normalise(images))
-
-
-class PooledResNet(nn.Module):
-    """A small residual network: the mean and the maximum of each feature over the places of a slice."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.body = SmallResNet(SMALL_WIDTHS, SMALL_STEM_STRIDE)
-        self.width = 2 * self.body.width
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return (B, width) of slices (B, 1, S, S) in 0..1; a lesion in one place moves the maximum alone."""
-        places = self.body(images)
-        return torch.cat([places.mean(dim=1), places.amax(dim=1)], dim=1)
 
 
 def build(name: Architecture, image_size: int) -> SliceEncoder:
@@ -81,5 +66,5 @@ _BUILDERS: dict[Architecture, Callable[[int], nn.Module]] = {
     "mambaout_base": lambda size: _mambaout("mambaout_base"),
     "vmamba": lambda size: VMamba(),
     "vit_tiny": lambda size: _vit(size, 96, 4, heads=4),
-    "conv_small": lambda size: PooledResNet(),
+    "conv_small": lambda size: PooledResNet(SMALL_WIDTHS, SMALL_STEM_STRIDE),
 }

@@ -10,7 +10,7 @@ from cxrflow.backbone.settings import BACKBONE
 from cxrflow.classification.classifier import STEM_STRIDE
 from cxrflow.errors import UserError
 from cxrflow.igcl.settings import ImageEncoderSettings
-from cxrflow.networks import ImagenetInput, SmallResNet, timm_network
+from cxrflow.networks import ImagenetInput, PooledResNet, timm_network
 from cxrflow.weights import load_published
 
 KEY = "igcl.image_encoder"
@@ -22,18 +22,11 @@ class ImageEncoder(nn.Module):
     width: int
 
 
-class SmallEncoder(ImageEncoder):
-    """Our residual network, pooled: the mean and the maximum of each feature over the places of an image."""
+class SmallEncoder(PooledResNet, ImageEncoder):
+    """Our residual network, with a stem like the backbone's."""
 
     def __init__(self, widths: tuple[int, ...]) -> None:
-        super().__init__()
-        self.body = SmallResNet(widths, STEM_STRIDE)
-        self.width = 2 * self.body.width
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return (B, width) of images (B, 1, S, S) in 0..1; a finding in one place moves the maximum alone."""
-        places = self.body(images)
-        return torch.cat([places.mean(dim=1), places.amax(dim=1)], dim=1)
+        super().__init__(widths, STEM_STRIDE)
 
 
 class TimmEncoder(ImageEncoder):

@@ -7,7 +7,7 @@ words. (The released code wrote the special tokens with a blank, so that long re
 import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from cxrflow.errors import UserError
+from cxrflow.bert import load_bert
 from cxrflow.ragged import offsets, owners, ranges
 from cxrflow.settings import Precision
 from cxrflow.training import arithmetic, this_device
@@ -47,7 +47,7 @@ class ReportEncoder:
 
     def __init__(self, name: str, precision: Precision = "fp32") -> None:
         self.precision = arithmetic(precision)
-        self._tokenizer, self._model = _load(name)
+        self._tokenizer, self._model = load_bert(name, "igcl.graphs.text_encoder", "published: bert-base-uncased")
         self._model.to(this_device())
         self._inside = min(LONGEST, self._model.config.max_position_embeddings) - 2
 
@@ -147,18 +147,3 @@ def segment_sums(rows: Tensor, starts: NDArray[np.int64], counts: NDArray[np.int
         return torch.zeros(len(starts), rows.shape[1])
     chosen, bags = torch.from_numpy(ranges(starts, counts)), torch.from_numpy(offsets(counts)[:-1])
     return F.embedding_bag(chosen, rows, bags, mode="sum")
-
-
-def _load(name: str) -> tuple[Any, Any]:
-    from transformers import AutoModel, AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=True)
-        model = AutoModel.from_pretrained(name, local_files_only=True, dtype=torch.float32)
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"igcl.graphs.text_encoder is {name!r}, and no such BERT (weights and tokenizer) is on this machine.",
-            "Give the folder of the model, a hub name that is in the cache (published: bert-base-uncased), or "
-            "'hashed', which needs no model.",
-        ) from error
-    return tokenizer, model.eval()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrflow.errors import UserError
+from cxrflow.bert import load_bert
 from cxrflow.neural.settings import GraphSettings
 
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ def bert_vectors(texts: Sequence[str], name: str) -> NDArray[np.float32]:
     """
     import torch
 
-    tokenizer, model = _load_bert(name)
+    tokenizer, model = load_bert(
+        name, "neural.graphs.text_embedding", "CXR-BERT is microsoft/BiomedVLP-CXR-BERT-general"
+    )
     vectors = np.zeros((len(texts), model.config.hidden_size), dtype=np.float32)
     order = sorted(range(len(texts)), key=lambda place: (len(texts[place]), place))  # like lengths: little padding
     with torch.no_grad():
@@ -75,23 +77,6 @@ def _mean_states(tokenizer: Any, model: Any, texts: list[str]) -> "Tensor":
     pieces = (read["attention_mask"] * (1 - read.pop("special_tokens_mask"))).unsqueeze(-1).float()
     states = model(**read).last_hidden_state.float()
     return (states * pieces).sum(dim=1) / pieces.sum(dim=1).clamp(min=1)
-
-
-def _load_bert(name: str) -> tuple[Any, Any]:
-    """Return tokenizer and model, in float32 and without dropout."""
-    import torch
-    from transformers import AutoModel, AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=True)
-        model = AutoModel.from_pretrained(name, local_files_only=True, dtype=torch.float32)
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"neural.graphs.text_embedding is {name!r}, and no such BERT (weights and tokenizer) is on this machine.",
-            "Give the folder of the model, a hub name that is in the cache (CXR-BERT is "
-            "microsoft/BiomedVLP-CXR-BERT-general), or 'hashed', which needs no model.",
-        ) from error
-    return tokenizer, model.eval()
 
 
 def _grams(text: str) -> list[str]:
