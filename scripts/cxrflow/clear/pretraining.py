@@ -24,7 +24,6 @@ from cxrflow.clear.pretraining_settings import (
 )
 from cxrflow.clear.published import read_published
 from cxrflow.clear.views import SliceData, ViewBatches, two_views
-from cxrflow.clear.vit import rest_patches
 from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.errors import UserError
 from cxrflow.files import atomic_path, write_table
@@ -130,6 +129,8 @@ def contrast_of(choice: PretrainingChoice, updates: int) -> MomentumContrast:
     if training.start:
         fill(encoder.network, _start(training, choice.data.image_size).network.state_dict(), Path(training.start))
     if training.rest_patches:
+        from cxrflow.clear.vit import rest_patches  # with timm, whose import costs seconds
+
         rest_patches(encoder.network)
     momentum = partial(momentum_of, updates=updates, first=numbers.momentum, schedule=numbers.momentum_schedule)
     weight = choice.variant.sample_weight
