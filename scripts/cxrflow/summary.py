@@ -13,6 +13,12 @@ FIRST_LOOK = (
     "prunecxr/overall.png",
     "prunecxr/correlations.png",
     "prunecxr/exemplars.html",
+    "patchib/ablation.png",
+    "patchib/gallery.png",
+    "igcl/gallery.html",
+    "igcl/label_fractions.png",
+    "clear/efficiency.png",
+    "clear/attention.png",
     "side_by_side.png",
     "cohort/contact_sheet.png",
 )

@@ -8,15 +8,18 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from cxrflow.config import Config, parse_config, systems_of
 from cxrflow.durations import Durations, rule_durations, spoken
+from cxrflow.settings import System
 from cxrflow.summary import FIRST_LOOK
 
-SYSTEMS = {
+SYSTEMS: dict[System, str] = {
     "neural": "which patches of a radiograph a vision-language model's attention keeps, and what a graph network still "
     "reads from them",
     "prunecxr": "which diseases a long-tailed classifier forgets as its weights are pruned, and in whom",
     "igcl": "what encoders that learnt from report graphs read from radiographs with few labels",
     "patchib": "how radiographs and reports find each other, and which patches of a radiograph that takes",
+    "clear": "what encoders of CT slices that were told where lesions are carry over to the reading of whole scans",
 }
 COUNTED = ("patients", "studies", "images")
 SLOWEST = 5
@@ -30,7 +33,7 @@ def opening(results: Path, entries: Mapping[str, Any]) -> str:
         "<p>Chest-imaging studies from raw files to figures, on one set of patient-disjoint splits. Choose a group of "
         "results on the left: the eye opens one, the i tells how to read it and how it was made.</p>",
         *_cohorts(results, config),
-        *_systems(config),
+        *_systems(parse_config(config)),
         *_first(entries),
         *_time(rule_durations(results / "benchmarks")),
         "<h2>With which configuration</h2>",
@@ -66,12 +69,10 @@ def _cohort(results: Path, name: str, about: dict[str, Any]) -> list[str]:
     return [name, about["format"], kind, *(str(counts[what, "all"]) for what in COUNTED), shares, str(refused)]
 
 
-def _systems(config: dict[str, Any]) -> Iterable[str]:
+def _systems(config: Config) -> Iterable[str]:
     yield "<h2>What ran</h2>"
-    for system in config["run"]["systems"]:
-        cohorts = [
-            name for name in config["run"]["cohorts"] if system in (config["cohorts"][name]["systems"] or [system])
-        ]
+    for system in config.run.systems:
+        cohorts = [name for name in config.run.cohorts if system in systems_of(config, name)]
         if cohorts:
             yield f"<p><strong>{escape(system)}</strong> on {escape(', '.join(cohorts))}: {SYSTEMS[system]}.</p>"
 
