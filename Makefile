@@ -10,7 +10,7 @@ SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 SOURCES := scripts tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report show dag verify provenance test test-slurm test-faults slurm browser lint format schema benchmark lock clean
+.PHONY: help setup demo report show dag jobs verify provenance test test-slurm test-faults slurm browser lint format schema docs pictures benchmark lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -39,6 +39,9 @@ dag: $(READY)  ## the rule graph and the job graph as svg (needs graphviz)
 	mkdir -p results
 	$(BIN)/snakemake --rulegraph | dot -Tsvg > results/rulegraph.svg
 	$(BIN)/snakemake --dag | dot -Tsvg > results/dag.svg
+
+jobs: $(READY)  ## the jobs, hours and disk that the published settings would take
+	@PYTHONPATH=scripts $(BIN)/python -m cxrflow.job_table
 
 verify: $(READY)  ## compare all results with the checksums of the jobs that made them
 	@PYTHONPATH=scripts $(BIN)/python -m cxrflow.verification results
@@ -82,8 +85,17 @@ format: $(READY)  ## put the code in shape
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/snakefmt workflow rules
 
-schema: $(READY)  ## write the configuration's JSON schema anew from the typed model
+schema: $(READY)  ## write the configuration's JSON schema and docs/configuration.md anew from the typed model
 	PYTHONPATH=scripts $(BIN)/python -m cxrflow.config
+	PYTHONPATH=scripts $(BIN)/python -m cxrflow.config_reference
+
+docs: $(READY)  ## the documentation as a site: open site/index.html (with its search: .venv/bin/mkdocs serve)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# The graph of the rules is the README's, whose block a test compares with the workflow.
+pictures:  ## draw the pictures of the documentation anew (needs graphviz)
+	dot -Tsvg docs/images/architecture.dot > docs/images/architecture.svg
+	sed -n '/^```mermaid/,/^```$$/p' README.md | sed -f docs/images/rules.sed | dot -Tsvg > docs/images/rules.svg
 
 benchmark: $(READY)  ## speed against plain reference implementations, in one run (ROOMS=patchib: its part)
 	PYTHONPATH=scripts $(BIN)/python -m benchmarks $(ROOMS)

@@ -21,7 +21,10 @@ ROOMS = {module.__name__.split(".")[1]: module for module in MODULES}
 rows = []
 for room in sys.argv[1:] or ROOMS:
     with ROOMS[room].comparisons() as comparisons:
-        rows += [asdict(measure(comparison)) for comparison in comparisons]
+        for comparison in comparisons:
+            measured = measure(comparison)
+            rows.append(asdict(measured))
+            print(f"{room}: {measured.name}: {measured.ratio:.4g}", file=sys.stderr)  # the table comes at the end
 table = pd.DataFrame(rows)
 write_table("results/benchmarks.csv", table)
 print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))

@@ -15,9 +15,11 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
 from tokenizers.pre_tokenizers import Whitespace
 from torch import Tensor, nn
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Batch, Data, InMemoryDataset
+from torch_geometric.data.separate import separate
+from torch_geometric.io import read_tu_data
 from torch_geometric.nn import RGCNConv
-from torch_geometric.utils import coalesce, remove_self_loops, to_dense_adj, to_dense_batch
+from torch_geometric.utils import to_dense_adj, to_dense_batch
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, PreTrainedTokenizerFast
 
 from benchmarks import igcl_bootstrap
@@ -71,7 +73,8 @@ def made_up(graphs: int, seed: int = 0) -> GraphStore:
 
 
 def _building(folder: Path) -> Comparison:
-    """From annotations to graphs with vectors: flat arrays, and the released chain of text files and a BERT.
+    """From annotations to graphs with vectors: flat arrays, and the released chain of text files, a BERT and data sets
+    in memory.
 
     Each in one process, which reads the BERT from disk. It has random weights and the size of the smallest published
     one (two layers, 128 wide): the larger it is, the more of the time on both sides is its own.
@@ -143,7 +146,10 @@ def _record(store: GraphStore, graph: int) -> dict[str, Any]:
 
 
 def _write_text_files(reports: dict[str, Any], folder: Path) -> None:
-    """Write a graph data set as text: one line per entity or edge in each file, numbered through the whole set."""
+    """Write a graph data set as text: one line per entity or edge in each file, numbered through the whole set.
+
+    Of an entity's relations the first alone, as released.
+    """
     folder.mkdir()
     indicator, labels, words, edges, kinds, first = [], [], [], [], [], 1
     for graph, report in enumerate(reports.values(), start=1):
@@ -151,13 +157,13 @@ def _write_text_files(reports: dict[str, Any], folder: Path) -> None:
             indicator.append(str(graph))
             labels.append(str(LABELS.index(entity["label"])))
             words.append(f"{first + int(node) - 1}\t{entity['tokens'].lower()}")
-            for kind, target in entity["relations"]:
+            for kind, target in entity["relations"][:1]:
                 edges.append(f"{first + int(node) - 1}, {first + int(target) - 1}")
                 kinds.append(str(RELATIONS.index(kind)))
         first += len(report["entities"])
-    parts = {"indicator": indicator, "labels": labels, "words": words, "edges": edges, "kinds": kinds}
-    for name, lines in parts.items():
-        (folder / f"{name}.txt").write_text("\n".join(lines))
+    parts = {"graph_indicator": indicator, "node_labels": labels, "idx2node_global": words, "patient_id": list(reports)}
+    for name, lines in (parts | {"A": edges, "edge_labels": kinds}).items():
+        (folder / f"train_{name}.txt").write_text("".join(f"{line}\n" for line in lines))
 
 
 def _write_vectors(reports: dict[str, Any], folder: Path, tokenizer: Any, model: nn.Module) -> None:
@@ -176,25 +182,22 @@ def _write_vectors(reports: dict[str, Any], folder: Path, tokenizer: Any, model:
 
 
 def _read_text_files(folder: Path) -> list[Data]:
-    """Read what was written into one object per graph."""
-    indicator, labels, kinds = (_numbers(folder / f"{name}.txt")[:, 0] for name in ("indicator", "labels", "kinds"))
-    nodes, edges = nn.functional.one_hot(labels, len(LABELS)).float(), _numbers(folder / "edges.txt").T - 1
-    types = nn.functional.one_hot(kinds, len(RELATIONS)).float()
-    edges, types = remove_self_loops(edges, types)
-    edges, types = coalesce(edges, types, num_nodes=len(nodes))
-    sizes = torch.bincount(indicator - 1, minlength=REPORTS)
-    starts, graph = torch.cumsum(sizes, 0) - sizes, indicator[edges[0]] - 1
-    found = []
-    for number, (start, size) in enumerate(zip(starts.tolist(), sizes.tolist(), strict=True)):
-        mine = graph == number
-        vectors = torch.load(folder / f"vectors_{number + 1}.pth", weights_only=True)
-        x = torch.cat([vectors, nodes[start : start + size]], dim=1)
-        found.append(Data(x, edges[:, mine] - start, types[mine]))
-    return found
+    """Read what was written into one object per graph, twice by way of a data set in memory that is saved and read:
+    first of labels and edges, then with the vectors, each read from its file."""
+    data, slices, _ = read_tu_data(str(folder), "train")
+    plain = _graphs(folder / "data.pt", data, slices)
+    for number, graph in enumerate(plain, start=1):
+        vectors = torch.load(folder / f"vectors_{number}.pth", weights_only=True)
+        graph.x = torch.cat([vectors, graph.x], dim=1)
+    return _graphs(folder / "graphs_with_attr.pt", *InMemoryDataset.collate(plain))
 
 
-def _numbers(file: Path) -> Tensor:
-    return torch.tensor([[int(cell) for cell in line.split(",")] for line in file.read_text().splitlines()])
+def _graphs(file: Path, data: Data, slices: dict[str, Tensor] | None) -> list[Data]:
+    """Save graphs that are joined into one object, read it, and take it apart."""
+    torch.save((data.to_dict(), slices), file)
+    read, slices = torch.load(file, weights_only=True)
+    joined = Data.from_dict(read)
+    return [separate(Data, joined, number, slices, decrement=False) for number in range(REPORTS)]
 
 
 def _reaction() -> Comparison:

@@ -1,6 +1,7 @@
 """How a comparison is timed: in turns, so that both sides meet the same machine."""
 
 import json
+import math
 import os
 import re
 import statistics
@@ -31,7 +32,10 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Measured:
-    """Median seconds of both sides; `ratio` is the median of the turn-by-turn ratios reference / ours."""
+    """Median seconds of both sides; `ratio` is the median of the turn-by-turn ratios reference / ours.
+
+    `met` says whether the ratio reaches the goal; nothing where there is no goal.
+    """
 
     name: str
     ours_s: float
@@ -39,6 +43,7 @@ class Measured:
     ratio: float
     goal: float
     peak_mb: float
+    met: str
 
 
 def measure(comparison: Comparison) -> Measured:
@@ -48,14 +53,23 @@ def measure(comparison: Comparison) -> Measured:
         if comparison.reference:
             comparison.reference()
     turns = [(_timed(comparison.ours), _timed(comparison.reference)) for _ in range(comparison.repeats)]
+    ratio = statistics.median(reference / ours for (ours, _), (reference, _) in turns)
     return Measured(
         comparison.name,
         statistics.median(ours for (ours, _), _ in turns),
         statistics.median(reference for _, (reference, _) in turns),
-        statistics.median(reference / ours for (ours, _), (reference, _) in turns),
+        ratio,
         comparison.goal,
         max(peak for (_, peak), _ in turns),
+        met(ratio, comparison.goal),
     )
+
+
+def met(ratio: float, goal: float) -> str:
+    """Return whether a ratio reaches its goal (NaN: there is none)."""
+    if math.isnan(goal):
+        return ""
+    return "yes" if ratio >= goal else "no"
 
 
 def apart(module: str, *arguments: str, **more: str) -> dict[str, float]:

@@ -6,8 +6,10 @@ import sys
 import time
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
 from snakemake.exceptions import WorkflowError
+from snakemake.iocontainers import Wildcards
 
 STARTED = time.time()
 LIBRARY = Path(workflow.basedir).parent / "scripts"
@@ -21,8 +23,10 @@ from cxrflow.cohort.simulation.grain import chest_name
 from cxrflow.errors import UserError
 from cxrflow.neural.settings import CodecSettings, codec_names, guiding_text
 from cxrflow.imports import local_imports
+from cxrflow.patchib.settings import forgetting_model
 from cxrflow.profiles import require_filled_in
-from cxrflow.summary import failed, finished
+from cxrflow.settings import System
+from cxrflow.last_words import failed, finished
 from cxrflow.timers import cancel_timers
 
 asked = workflow.resource_settings
@@ -95,6 +99,8 @@ TARGETS = {
     "igcl": [],  # see igcl_targets
     "clear": ["clear/lesion_rows.csv"],  # see clear_targets
 }
+# The model of patchib whose patches are taken away; None where no model selects patches.
+FORGETTING_MODEL = forgetting_model(settings.patchib)
 # Where the analysis of what a compressed model forgets lies, below a cohort's folder: the system, how it compresses (the
 # first way is the one that the analysis is about), what that is called, and the size of the images it sees.
 FORGETTING = {
@@ -112,6 +118,13 @@ FORGETTING = {
         "names": {},
         "axis": "patches taken away",
     },
+    "patchib/forgetting": {
+        "system": "patchib",
+        "seeds": config["patchib"]["models"][FORGETTING_MODEL]["seeds"] if FORGETTING_MODEL else [],
+        "ways": [f"model_{FORGETTING_MODEL}"],
+        "names": {f"model_{FORGETTING_MODEL}": f"patches that model {FORGETTING_MODEL} selects"},
+        "axis": "patches taken away",
+    },
 }
 FORGETTING_TARGETS = [
     "metrics.csv",
@@ -122,26 +135,38 @@ FORGETTING_TARGETS = [
     "correlations.png",
     "dissimilarity.png",
     "exemplars.png",
-    "legacy.png",
 ]
 
 
 def targets():
     """The files that this configuration asks for."""
-    files = [
-        f"results/{cohort}/{file}"
-        for cohort in config["run"]["cohorts"]
-        for room in rooms(cohort)
-        for file in TARGETS[room] + more_targets(room, cohort)
-    ]
-    files += collect("results/quarantine/{cohort}.csv", cohort=config["run"]["cohorts"])
-    return files + text_targets() + forgetting_targets()
+    cohorts = config["run"]["cohorts"]
+    files = [file for cohort in cohorts for room in rooms(cohort) for file in room_targets(room, cohort)]
+    files += collect("results/quarantine/{cohort}.csv", cohort=cohorts)
+    return files + text_targets() + forgetting_targets() + summary_targets()
 
 
-def more_targets(room, cohort):
-    """What a room offers of some cohorts only."""
+def system_targets(system):
+    """Return a function of no wildcards: the files that this configuration asks for of one system."""
+
+    def files(_):
+        cohorts = running(system)
+        if not cohorts:
+            raise WorkflowError(
+                f"{system} runs on none of the cohorts {config['run']['cohorts']}.\n"
+                "Hint: name it in run.systems and, where a cohort says its own, in cohorts.<name>.systems."
+            )
+        places = [place for place in forgetting_places() if forgetting_system(place) == system]
+        return [file for cohort in cohorts for file in room_targets(system, cohort)] + forgetting_files(places)
+
+    return files
+
+
+def room_targets(room, cohort):
+    """The files that a room offers of a cohort."""
     more = {"prunecxr": prunecxr_targets, "igcl": igcl_targets, "clear": clear_targets}
-    return more[room](cohort) if room in more else []
+    own = TARGETS[room] + (more[room](cohort) if room in more else [])
+    return [f"results/{cohort}/{file}" for file in own]
 
 
 def forgetting_places():
@@ -150,7 +175,7 @@ def forgetting_places():
         f"{cohort}/{room}"
         for cohort in config["run"]["cohorts"]
         for room, about in FORGETTING.items()
-        if about["system"] in systems_of(settings, cohort)
+        if about["system"] in systems_of(settings, cohort) and about["seeds"]
     ]
 
 
@@ -162,9 +187,20 @@ def forgetting_about(key):
 def forgetting_targets():
     """What the analyses of forgetting offer, and all of them side by side."""
     places = forgetting_places()
+    return forgetting_files(places) + (["results/forgetting/side_by_side.png"] if places else [])
+
+
+def forgetting_files(places):
+    """What the analyses of forgetting at some places offer."""
     files = [f"results/{place}/{file}" for place in places for file in FORGETTING_TARGETS]
-    pages = [f"results/{place}/exemplars.html" for place in places if shows_exemplars(place)]
-    return files + pages + (["results/forgetting/side_by_side.png"] if places else [])
+    # The released formulas are those of prunecxr: that they say something else is to be seen there.
+    files += [f"results/{place}/legacy.png" for place in places if forgetting_system(place) == "prunecxr"]
+    return files + [f"results/{place}/exemplars.html" for place in places if shows_exemplars(place)]
+
+
+def forgetting_system(place):
+    """The system that an analysis of forgetting is about."""
+    return FORGETTING[place.partition("/")[2]]["system"]
 
 
 def shows_exemplars(place):
@@ -207,7 +243,7 @@ def largest_store(suffix):
 
 def forgetting_reports(wildcards):
     """The reports, for a system that sees only images with one."""
-    return "results/{cohort}/cohort/reports.parquet" if wildcards.room.startswith("neural") else []
+    return "results/{cohort}/cohort/reports.parquet" if wildcards.room != "prunecxr" else []
 
 
 def is_published(wildcards):
@@ -413,9 +449,19 @@ def patchib_weights(wildcards):
     return [f"{base}_{seed}.safetensors" for seed in config["patchib"]["models"][wildcards.model]["seeds"]]
 
 
+def patchib_seeds():
+    """The seeds of each model of patchib."""
+    return {model: about["seeds"] for model, about in config["patchib"]["models"].items()}
+
+
 def igcl_source(wildcards):
     """The cohort whose radiographs and reports the encoders of igcl learn from: a cohort's own, or the one named."""
     return config["igcl"]["pretrained_on"].get(wildcards.cohort, wildcards.cohort)
+
+
+def igcl_wildcards(cohort, initialisation):
+    """What stands for the wildcards of an initialisation where a rule has them not."""
+    return Wildcards(fromdict={"cohort": cohort, "initialisation": initialisation})
 
 
 def igcl_initialisation(wildcards):
@@ -537,3 +583,57 @@ def clear_pretraining(wildcards):
     """How encoders of clear are pretrained; which other variants and seeds there are is nothing to one."""
     about = config["clear"]["pretraining"]
     return {name: value for name, value in about.items() if name not in ("variants", "seeds")}
+
+
+def image_kind(wildcards):
+    """What figures call the images of a cohort."""
+    return "CT slices" if LAYOUTS[config["cohorts"][wildcards.cohort]["format"]].slices else "radiographs"
+
+
+def summary_side_by_side():
+    """What compression and attention of all systems offer, beside each other: what this run has something for."""
+    places = forgetting_places()
+    files = (["results/summary/compression.png"] if places else []) + (
+        ["results/summary/forgotten.csv"] if len(places) > 1 else []
+    )
+    looks = running("neural") or running("patchib") or summary_attention()
+    return files + (["results/summary/pointing.png"] if looks else [])
+
+
+def running(system):
+    """The cohorts of the run that a system runs on."""
+    return [cohort for cohort in config["run"]["cohorts"] if system in systems_of(settings, cohort)]
+
+
+def summary_stored():
+    """The table of bytes of each analysis of forgetting; empty where the system counts none."""
+    tables = {"neural": "neural/compression.parquet", "prunecxr": "prunecxr/storage.parquet"}
+    files = []
+    for place in forgetting_places():
+        cohort, _, room = place.partition("/")
+        counted = room != "prunecxr" or cohort not in config["prunecxr"]["published"]
+        table = tables.get(FORGETTING[room]["system"])
+        files.append(f"results/{cohort}/{table}" if table and counted else "")
+    return files
+
+
+def summary_attention():
+    """The cohorts on which clear attends to slices: what each is called, and the files that tell where."""
+    cohorts = running("clear") if clear_attends() else []
+    pattern = "results/{cohort}/clear/attention/{encoder}/{seed}.parquet"
+    return [
+        {
+            "cohort": cohort,
+            "simulated": config["cohorts"][cohort]["simulate"] is not None,
+            "attention": [file.format(cohort=cohort) for file in clear_files(pattern)],
+            **{name: file.format(cohort=cohort) for name, file in CLEAR_COHORT.items()},
+        }
+        for cohort in cohorts
+    ]
+
+
+def summary_looks():
+    """The ways to look that a figure shows: attention guided by the text that counts, models of patchib, and controls."""
+    models = [name for name in config["patchib"]["models"] if name in ("A", FORGETTING_MODEL)]
+    heats = [f"model {name}, {kind}" for name in models for kind in ("prompt", "mask")]
+    return [f"attention, {guiding_text(config['neural']['texts']['settings'])} text", "norm", "random", *heats]

@@ -2,7 +2,7 @@
 # Needs: predictions of each seed at every level, manifest, split. Leaves tables, figures and the page of exemplars under
 # results/{cohort}/{room}/, and all systems side by side under results/forgetting/.
 #
-# `room` is prunecxr (the axis: weights set to zero) or neural/forgetting (patches taken away).
+# `room` is prunecxr (the axis: weights set to zero), neural/forgetting or patchib/forgetting (patches taken away).
 
 
 FORGETTING_COHORT = {
@@ -151,117 +151,58 @@ rule forgetting_exemplars:
         "../scripts/forgetting_exemplars.py"
 
 
-rule forgetting_plot_overall:
+rule forgetting_plot:
     input:
-        code=library("forgetting_plot_overall"),
+        code=library("forgetting_plot"),
         metrics="results/{cohort}/{room}/metrics.parquet",
         overall="results/{cohort}/{room}/overall.parquet",
+        curves="results/{cohort}/{room}/curves.parquet",
+        forgettability="results/{cohort}/{room}/forgettability.parquet",
+        correlations="results/{cohort}/{room}/correlations.parquet",
+        dissimilarity="results/{cohort}/{room}/dissimilarity.parquet",
         weights=forgetting_weights,
     output:
-        png=report(
+        overall=report(
             "results/{cohort}/{room}/overall.png",
             caption="../workflow/report/forgetting_overall_figure.rst",
             category="{room}",
             labels={"cohort": "{cohort}", "shows": "mean over classes against sparsity"},
         ),
-        pdf="results/{cohort}/{room}/overall.pdf",
-    log:
-        "results/logs/{cohort}/{room}/forgetting_plot_overall.log",
-    benchmark:
-        "results/benchmarks/{cohort}/{room}/forgetting_plot_overall.tsv"
-    conda:
-        "../envs/analysis.yaml"
-    params:
-        axis=forgetting_of("axis"),
-        methods=forgetting_of("names"),
-    message:
-        "Drawing the mean over classes of {wildcards.room} on {wildcards.cohort}"
-    script:
-        "../scripts/forgetting_plot_overall.py"
-
-
-rule forgetting_plot_curves:
-    input:
-        code=library("forgetting_plot_curves"),
-        curves="results/{cohort}/{room}/curves.parquet",
-        forgettability="results/{cohort}/{room}/forgettability.parquet",
-    output:
-        png=report(
+        overall_pdf="results/{cohort}/{room}/overall.pdf",
+        curves=report(
             "results/{cohort}/{room}/curves.png",
             caption="../workflow/report/forgetting_curves_figure.rst",
             category="{room}",
             labels={"cohort": "{cohort}", "shows": "forgettability curves"},
         ),
-        pdf="results/{cohort}/{room}/curves.pdf",
-    log:
-        "results/logs/{cohort}/{room}/forgetting_plot_curves.log",
-    benchmark:
-        "results/benchmarks/{cohort}/{room}/forgetting_plot_curves.tsv"
-    conda:
-        "../envs/analysis.yaml"
-    params:
-        axis=forgetting_of("axis"),
-        methods=forgetting_of("names"),
-    message:
-        "Drawing forgettability curves of {wildcards.room} on {wildcards.cohort}"
-    script:
-        "../scripts/forgetting_plot_curves.py"
-
-
-rule forgetting_plot_correlations:
-    input:
-        code=library("forgetting_plot_correlations"),
-        forgettability="results/{cohort}/{room}/forgettability.parquet",
-        correlations="results/{cohort}/{room}/correlations.parquet",
-    output:
-        png=report(
+        curves_pdf="results/{cohort}/{room}/curves.pdf",
+        correlations=report(
             "results/{cohort}/{room}/correlations.png",
             caption="../workflow/report/forgetting_correlations_figure.rst",
             category="{room}",
             labels={"cohort": "{cohort}", "shows": "forgetting against frequency"},
         ),
-        pdf="results/{cohort}/{room}/correlations.pdf",
-    log:
-        "results/logs/{cohort}/{room}/forgetting_plot_correlations.log",
-    benchmark:
-        "results/benchmarks/{cohort}/{room}/forgetting_plot_correlations.tsv"
-    conda:
-        "../envs/analysis.yaml"
-    params:
-        axis=forgetting_of("axis"),
-        methods=forgetting_of("names"),
-    message:
-        "Drawing forgetting against frequency of {wildcards.room} on {wildcards.cohort}"
-    script:
-        "../scripts/forgetting_plot_correlations.py"
-
-
-rule forgetting_plot_dissimilarity:
-    input:
-        code=library("forgetting_plot_dissimilarity"),
-        dissimilarity="results/{cohort}/{room}/dissimilarity.parquet",
-        correlations="results/{cohort}/{room}/correlations.parquet",
-    output:
-        png=report(
+        correlations_pdf="results/{cohort}/{room}/correlations.pdf",
+        dissimilarity=report(
             "results/{cohort}/{room}/dissimilarity.png",
             caption="../workflow/report/forgetting_dissimilarity_figure.rst",
             category="{room}",
             labels={"cohort": "{cohort}", "shows": "distance of curves against frequency and overlap"},
         ),
-        pdf="results/{cohort}/{room}/dissimilarity.pdf",
+        dissimilarity_pdf="results/{cohort}/{room}/dissimilarity.pdf",
     log:
-        "results/logs/{cohort}/{room}/forgetting_plot_dissimilarity.log",
+        "results/logs/{cohort}/{room}/forgetting_plot.log",
     benchmark:
-        "results/benchmarks/{cohort}/{room}/forgetting_plot_dissimilarity.tsv"
+        "results/benchmarks/{cohort}/{room}/forgetting_plot.tsv"
     conda:
         "../envs/analysis.yaml"
     params:
         axis=forgetting_of("axis"),
         methods=forgetting_of("names"),
     message:
-        "Drawing the distance of curves of {wildcards.room} on {wildcards.cohort}"
+        "Drawing what {wildcards.room} forgets on {wildcards.cohort}"
     script:
-        "../scripts/forgetting_plot_dissimilarity.py"
+        "../scripts/forgetting_plot.py"
 
 
 rule forgetting_plot_exemplars:

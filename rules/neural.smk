@@ -34,7 +34,6 @@ NEURAL_COMPARED = (
 
 
 wildcard_constraints:
-    codec="|".join(NEURAL_CODECS) or "none",
     percent=r"\d+(\.\d+)?",
 
 
@@ -184,18 +183,19 @@ rule neural_export_attention:
         "../scripts/neural_export_attention.py"
 
 
-rule neural_export_codec:
+rule neural_export_codecs:
     input:
         **NEURAL_TABLES,
-        code=library("neural_export_codec"),
+        code=library("neural_export_codecs"),
         weights="results/{cohort}/neural/vlm/model.safetensors",
     output:
-        features=collect("results/{{cohort}}/neural/codecs/{{codec}}_features_{split}.npy", split=NEURAL_SPLITS),
-        sizes=collect("results/{{cohort}}/neural/codecs/{{codec}}_bytes_{split}.npy", split=NEURAL_SPLITS),
+        # Without any codec nothing asks for the outputs, but a rule has to have some.
+        features=collect(NEURAL_CODEC, codec=NEURAL_CODECS or "none", part="features", split=NEURAL_SPLITS),
+        sizes=collect(NEURAL_CODEC, codec=NEURAL_CODECS or "none", part="bytes", split=NEURAL_SPLITS),
     log:
-        "results/logs/{cohort}/neural_export_codec_{codec}.log",
+        "results/logs/{cohort}/neural_export_codecs.log",
     benchmark:
-        "results/benchmarks/{cohort}/neural_export_codec_{codec}.tsv"
+        "results/benchmarks/{cohort}/neural_export_codecs.tsv"
     conda:
         "../envs/vision.yaml"
     threads: 1
@@ -204,12 +204,13 @@ rule neural_export_codec:
     params:
         data=lookup(dpath="neural/data", within=config),
         settings=lookup(dpath="neural/vlm", within=config),
+        codecs=NEURAL_CODECS,
         splits=NEURAL_SPLITS,
         batch_size=lookup(dpath="neural/attention/batch_size", within=config),
     message:
-        "Encoding the radiographs of {wildcards.cohort} after {wildcards.codec}"
+        "Encoding the radiographs of {wildcards.cohort} after each codec"
     script:
-        "../scripts/neural_export_codec.py"
+        "../scripts/neural_export_codecs.py"
 
 
 rule neural_prune:

@@ -150,6 +150,35 @@ rule patchib_export:
         "../scripts/patchib_export.py"
 
 
+rule patchib_share_predictions:
+    input:
+        code=library("patchib_share_predictions"),
+        manifest=PATCHIB_DATA["manifest"],
+        master=PATCHIB_DATA["master"],
+        export=f"results/{{cohort}}/patchib/models/{FORGETTING_MODEL}.npz",
+    output:
+        # Where no model selects patches nobody asks for it.
+        predictions=collect(
+            "results/{{cohort}}/patchib/forgetting/predictions/seed_{seed}.parquet",
+            seed=FORGETTING["patchib/forgetting"]["seeds"] or [0],
+        ),
+    log:
+        "results/logs/{cohort}/patchib_share_predictions.log",
+    benchmark:
+        "results/benchmarks/{cohort}/patchib_share_predictions.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        model=FORGETTING_MODEL,
+        seeds=FORGETTING["patchib/forgetting"]["seeds"],
+        kind=lambda wildcards: config["patchib"]["models"][FORGETTING_MODEL]["mask"]["kind"],
+        way=FORGETTING["patchib/forgetting"]["ways"][0],
+    message:
+        "Probing the test radiographs of {wildcards.cohort} with fewer patches"
+    script:
+        "../scripts/patchib_share_predictions.py"
+
+
 rule patchib_measure:
     input:
         **PATCHIB_DATA,

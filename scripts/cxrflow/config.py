@@ -4,6 +4,7 @@ import difflib
 import json
 import re
 from collections.abc import Collection, Mapping
+from itertools import chain
 from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
@@ -22,6 +23,7 @@ from cxrflow.patchib.settings import PatchibSettings
 from cxrflow.prunecxr.settings import PruneCxrSettings
 from cxrflow.reports.settings import ReportsSettings
 from cxrflow.settings import Settings, System
+from cxrflow.summary.settings import SummarySettings
 
 READS_REPORTS = {"neural", "patchib", "igcl"}
 """Systems that can't run on a data set without reports."""
@@ -30,6 +32,7 @@ READS_SLICES = {"clear"}
 COHORT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 RESERVED = (
     "anatomy", "benchmarks", "config.yaml", "extraction", "forgetting", "logs", "provenance", "quarantine",
+    "summary",
 )  # fmt: skip
 """What else lies in results/."""
 
@@ -68,6 +71,8 @@ class Config(Settings):
     """The system `igcl`."""
     clear: ClearSettings = ClearSettings()
     """The system `clear`."""
+    summary: SummarySettings = SummarySettings()
+    """The comparison of all systems."""
 
     @field_validator("cohorts")
     @classmethod
@@ -115,6 +120,7 @@ class Config(Settings):
             "acknowledge_dua": self.acknowledge_dua,
             "prunecxr.published": self.prunecxr.published,
             "prunecxr.surveys": self.prunecxr.surveys,
+            "summary.encoders_from": [*chain(self.summary.encoders_from, *self.summary.encoders_from.values())],
             "igcl.pretrained_on": [*self.igcl.pretrained_on, *self.igcl.pretrained_on.values()],
         }
         for key, named in keys.items():

@@ -2,14 +2,18 @@
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
+
+from cxrflow.training import this_device
 
 TURNS = 5
 
@@ -54,6 +58,46 @@ def peak_bytes(work: Callable[[], object]) -> float:
     events = sorted(profiled.events(), key=lambda event: event.time_range.start)
     held = np.cumsum([0, *(event.self_cpu_memory_usage for event in events)])
     return float(held.max())
+
+
+def cost_table(encoders: Mapping[str, nn.Module], sides: Mapping[str, int], batch: int) -> pd.DataFrame:
+    """Return one row per encoder: macs (of one image), parameters, images_per_s, peak_bytes (of a batch), image_size.
+
+    Images are of the encoder's side in pixels and noise: no encoder is faster for what it sees. Encoders take turns.
+    """
+    noise = {name: _noise(batch, side) for name, side in sides.items()}
+    passes = {name: image_pass(encoder.to(this_device()).eval(), noise[name]) for name, encoder in encoders.items()}
+    seconds = seconds_per_pass(list(passes.values()))
+    rows = [
+        {
+            "encoder": name,
+            "macs": counted(image_pass(encoders[name], noise[name][:1])).macs,
+            "parameters": sum(parameter.numel() for parameter in encoders[name].parameters()),
+            "images_per_s": batch / took,
+            "peak_bytes": peak_bytes(work),
+            "image_size": sides[name],
+            "batch": batch,
+            "device": str(this_device()),
+        }
+        for (name, work), took in zip(passes.items(), seconds, strict=True)
+    ]
+    return pd.DataFrame(rows)
+
+
+def image_pass(encoder: Callable[[Tensor], object], images: Tensor) -> Callable[[], object]:
+    """Return a pass of images through an encoder, over when it is over on the device."""
+
+    @torch.no_grad()
+    def work() -> None:
+        encoder(images)
+        if images.is_cuda:
+            torch.cuda.synchronize()
+
+    return work
+
+
+def _noise(batch: int, side: int) -> Tensor:
+    return torch.rand(batch, 1, side, side, generator=torch.Generator().manual_seed(0)).to(this_device())
 
 
 def _timed(work: Callable[[], object]) -> float:

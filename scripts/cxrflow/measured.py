@@ -1,13 +1,13 @@
 """A number with its resamples of patients: means over seeds, rows of results tables, paired differences."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cxrflow.metrics import Estimate, interval, two_sided_p
+from cxrflow.metrics import Estimate, holm, interval, two_sided_p
 
 Common = Mapping[str, object]
 """What all rows of a table have in common."""
@@ -50,3 +50,32 @@ def difference(one: Measured, other: Measured) -> dict[str, float]:
     change = one.resampled - other.resampled
     bounds = interval(one.value - other.value, change)
     return {**bounds._asdict(), "p": np.nan if np.isnan(bounds.value) else two_sided_p(change)}
+
+
+def first_against_others(measures: Collection[Any], first: str) -> Iterator[tuple[Any, Any]]:
+    """Yield each number of the model `first` with the same of every other model; a key's first field is its model."""
+    own = {key[1:]: key for key in measures if key[0] == first}
+    for other in measures:
+        if other[0] != first and other[1:] in own:
+            yield own[other[1:]], other
+
+
+def differences_table(
+    measures: Mapping[Any, Measured],
+    pairs: Iterable[tuple[Any, Any]],
+    names: Sequence[str],
+    common: Common,
+    family: Sequence[str],
+) -> pd.DataFrame:
+    """Return one row per pair of numbers: how much higher the first is, on the same resamples of patients.
+
+    Keys are named tuples of `names`, their first field is the model. `p_holm` is adjusted for all rows that are alike
+    in the columns of `family`.
+    """
+    rows = [
+        {**common, **one._asdict(), "against": other[0], **difference(measures[one], measures[other])}
+        for one, other in pairs
+    ]
+    table = pd.DataFrame(rows, columns=[*common, *names, "against", *Estimate._fields, "p"])
+    groups = table.groupby(list(family), dropna=False)["p"]
+    return table.assign(p_holm=groups.transform(lambda p: holm(p.to_numpy())))

@@ -88,18 +88,31 @@ class SmallResNet(nn.Module):
         return maps.flatten(2).transpose(1, 2)
 
 
-class PooledResNet(nn.Module):
-    """Our residual network, pooled: the mean and the maximum of each feature over the places of an image."""
+class PooledPlaces(nn.Module):
+    """A network of places, pooled: the mean and the maximum of each feature over the places of an image."""
 
-    def __init__(self, channels: Sequence[int], stem_stride: int) -> None:
+    def __init__(self, body: nn.Module, width: int) -> None:
         super().__init__()
-        self.body = SmallResNet(channels, stem_stride)
-        self.width = 2 * self.body.width
+        self.body, self.width = body, 2 * width
 
     def forward(self, images: Tensor) -> Tensor:
         """Return (B, width) of images (B, 1, S, S) in 0..1; what is in one place moves the maximum alone."""
-        places = self.body(images)
-        return torch.cat([places.mean(dim=1), places.amax(dim=1)], dim=1)
+        return pooled(self.body(images))
+
+
+def pooled(places: Tensor) -> Tensor:
+    """Return (B, 2 d): the mean and the maximum of each feature over places (B, P, d)."""
+    return torch.cat([places.mean(dim=1), places.amax(dim=1)], dim=1)
+
+
+class PooledResNet(PooledPlaces):
+    """Our residual network, pooled."""
+
+    body: SmallResNet
+
+    def __init__(self, channels: Sequence[int], stem_stride: int) -> None:
+        body = SmallResNet(channels, stem_stride)
+        super().__init__(body, body.width)
 
 
 def rest_frozen_norms(model: nn.Module) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+from matplotlib.image import AxesImage
 
 from cxrflow.files import atomic_path
 
@@ -77,16 +78,31 @@ def name_lowest(axes: NDArray, name: str) -> None:
             axis.tick_params(labelbottom=True)
 
 
-def save_figure(figure: "Figure", *outputs: Path) -> None:
+def save_figure(figure: "Figure", *outputs: Path, compression: int = 6) -> None:
     """Save a figure whole in each of the forms wanted, without a time stamp, and close it.
 
-    It is laid out and measured once: each form would do both again, in most of its time.
+    It is laid out and measured once: each form would do both again, in most of its time. `compression` (0 to 9) is of
+    png files: photographs take a third of the time at 2, and are hardly larger.
     """
-    figure.draw_without_rendering()
+    with _images_left_out(figure):
+        figure.draw_without_rendering()
     figure.set_layout_engine("none")
     box = figure.get_tightbbox().padded(MARGIN)
     for path in outputs:
-        metadata = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}
+        about: dict[str, Any] = {"metadata": {"CreationDate": None}}
+        if path.suffix == ".png":
+            about = {"metadata": {"Software": None}, "pil_kwargs": {"compress_level": compression}}
         with atomic_path(path) as temporary:
-            figure.savefig(temporary, format=path.suffix[1:], bbox_inches=box, metadata=metadata)
+            figure.savefig(temporary, format=path.suffix[1:], bbox_inches=box, **about)
     plt.close(figure)
+
+
+@contextmanager
+def _images_left_out(figure: "Figure") -> Iterator[None]:
+    """Leave images out of what is drawn inside the block: bringing them to size takes long, and moves nothing else."""
+    images = [image for image in figure.findobj(AxesImage) if image.get_visible()]
+    for image in images:
+        image.set_visible(False)
+    yield
+    for image in images:
+        image.set_visible(True)

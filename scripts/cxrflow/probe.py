@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
 Floats = NDArray[np.float32]
 
@@ -13,6 +12,8 @@ def probe_scores(train: Floats, truth: NDArray, test: Floats, iterations: int = 
     `train` is (N, D), `truth` (N, C) of 0, 1 or NaN (unknown, left out). L2 penalty with C = 1, solver lbfgs, no
     randomness. NaN for a label that has one outcome in training.
     """
+    from sklearn.linear_model import LogisticRegression  # 2 s, and what imports this module may never probe
+
     scores = np.full((len(test), truth.shape[1]), np.nan, dtype=np.float32)
     for label, outcome in enumerate(truth.T):
         known = ~np.isnan(outcome)

@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
@@ -117,7 +118,9 @@ def _packages() -> dict[str, str]:
 
 
 def _version(name: str) -> str | None:
-    told = getattr(sys.modules.get(name), "__version__", None)
+    with warnings.catch_warnings():  # some packages warn of their own attribute
+        warnings.simplefilter("ignore")
+        told = getattr(sys.modules.get(name), "__version__", None)
     if isinstance(told, str):
         return told
     try:

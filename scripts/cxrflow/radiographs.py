@@ -1,6 +1,8 @@
 """Radiographs from the memory-mapped store as batches of tensors."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -22,6 +24,51 @@ class Radiographs(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class StoredRadiographs(ABC):
+    """N radiographs of the store by row (N,); systems add what they learn from beside the images."""
+
+    images: np.ndarray
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, places: np.ndarray) -> dict[str, Tensor]:
+        """Return images (B, 1, S, S) float32 in 0..1, and what `beside` returns."""
+        return {"images": read_images(self.images, self.rows[places]), **self.beside(places)}
+
+    @abstractmethod
+    def beside(self, places: np.ndarray) -> dict[str, Tensor]:
+        """Return what belongs to the radiographs at some places, without their images."""
+
+
+@dataclass(frozen=True)
+class ShuffledBatches:
+    """Training batches of all examples, or of those at some `places`, augmented unless `how` is None.
+
+    Order and augmentation are functions of (seed, epoch).
+    """
+
+    data: Radiographs
+    size: int
+    seed: int
+    how: Augmentation | None = field(default_factory=Augmentation)
+    places: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return -(-self.examples // self.size)
+
+    @property
+    def examples(self) -> int:
+        """How many an epoch holds."""
+        return len(self.data if self.places is None else self.places)
+
+    def epoch(self, number: int) -> Iterator[dict[str, Tensor]]:
+        """Yield one epoch in a fresh order; the last batch may be smaller."""
+        return shuffled_epoch(self.data, self.size, self.seed, number, self.how, self.places)
+
+
 def in_order(data: Radiographs, size: int) -> Iterator[dict[str, Tensor]]:
     """Yield every example once, in order and unchanged."""
     for start in range(0, len(data), size):
@@ -35,11 +82,22 @@ def shuffled_epoch(
 
     Of all examples, or of those at some `places`; the last batch may be smaller.
     """
-    order = np.random.default_rng([seed, number]).permutation(len(data) if places is None else places)
-    generator = torch.Generator().manual_seed(seed * 100_003 + number)
-    for start in range(0, len(order), size):
-        batch = data.batch(order[start : start + size])
+    generator = epoch_generator(seed, number)
+    for chosen in shuffled_places(len(data) if places is None else places, size, seed, number):
+        batch = data.batch(chosen)
         yield batch if how is None else {**batch, "images": augment(batch["images"], generator, how)}
+
+
+def shuffled_places(places: int | np.ndarray, size: int, seed: int, number: int) -> Iterator[np.ndarray]:
+    """Yield the places of each batch of an epoch, of so many examples or of those at some places, by (seed, number)."""
+    order = np.random.default_rng([seed, number]).permutation(places)
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+def epoch_generator(seed: int, number: int) -> torch.Generator:
+    """Return the generator, on the processor, that changes the images of an epoch."""
+    return torch.Generator().manual_seed(seed * 100_003 + number)
 
 
 def read_images(images: np.ndarray, rows: np.ndarray) -> Tensor:

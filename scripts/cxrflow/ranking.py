@@ -76,6 +76,17 @@ class Ranking:
         return float(self.scores[np.argmax(2 * self.hits / (self.ends + self.positives))])
 
 
+def class_aurocs(truth: NDArray, scores: NDArray) -> Floats:
+    """Return the AUROC (C,) of each class from truth (N, C), 1, 0 or NaN, and scores (N, C); NaN with one outcome."""
+    return np.array([Ranking.of(*columns).auroc() for columns in zip(truth.T, scores.T, strict=True)])
+
+
+def mean_auroc(truth: NDArray, scores: NDArray) -> float:
+    """Return the mean AUROC over the classes that have both outcomes; NaN where none has."""
+    areas = class_aurocs(truth, scores)
+    return float(np.nanmean(areas)) if np.isfinite(areas).any() else np.nan
+
+
 def ratio(numerator: Floats, denominator: Floats) -> Floats:
     """Return the quotient; NaN where there is nothing to divide by."""
     return np.divide(numerator, denominator, out=np.full(np.shape(denominator), np.nan), where=denominator > 0)

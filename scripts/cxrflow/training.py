@@ -98,7 +98,8 @@ class Progress:
 def prepare_torch(threads: int, seed: int = 0) -> None:
     """Fix what makes results depend on the machine's mood: thread count, kernels, seeds."""
     torch.set_num_threads(max(1, threads))
-    torch.use_deterministic_algorithms(True)
+    # As `use_deterministic_algorithms`, but for networks that are compiled: none is, and that compiler imports for 3 s.
+    torch.set_deterministic_debug_mode("error")
     # The deterministic mode also writes NaN into all memory that is about to be overwritten: a tenth of a step's time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
@@ -133,6 +134,11 @@ def arithmetic(precision: Precision) -> Literal["fp32", "bf16"]:
     if precision != "auto":
         return precision
     return "bf16" if _has_bf16(this_device()) else "fp32"
+
+
+def machine_facts(threads: int, precision: Precision) -> dict[str, Any]:
+    """Return what of this machine a model's weights depend on, as plain types: threads, processes, arithmetic."""
+    return {"threads": threads, "processes": process_count(), "arithmetic": arithmetic(precision)}
 
 
 def _has_bf16(device: torch.device) -> bool:

@@ -30,6 +30,15 @@ def load_weights(model: nn.Module, path: Path) -> None:
     model.load_state_dict(found, strict=False)
 
 
+def part_of_weights(path: Path, prefix: str) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file whose names begin with `prefix`, without it."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as tensors:
+        names = [name for name in tensors.keys() if name.startswith(prefix)]  # noqa: SIM118 (it is no mapping)
+        return {name.removeprefix(prefix): tensors.get_tensor(name) for name in names}
+
+
 def load_published(module: nn.Module, weights: str, key: str) -> None:
     """Load safetensors weights; the classifier that a published file carries is left out, nothing else may differ.
 

@@ -17,13 +17,13 @@ from tests.reports.radgraph_samples import EFFUSION, annotation
 
 from cxrflow.cohort.quarantine import Quarantine
 from cxrflow.errors import UserError
+from cxrflow.hashed_words import hashed_vectors
 from cxrflow.igcl import graph_building
 from cxrflow.igcl.graph_batches import GraphReader
 from cxrflow.igcl.graph_building import build_graph_store
 from cxrflow.igcl.graph_reading import shards
 from cxrflow.igcl.graph_settings import GraphSettings
 from cxrflow.igcl.graph_store import LABELS, RELATIONS, VIRTUAL, GraphStore
-from cxrflow.neural.node_embeddings import hashed_vectors
 from cxrflow.reports.extract import write_extraction
 from cxrflow.reports.settings import ExtractSettings
 

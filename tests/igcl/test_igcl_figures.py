@@ -16,11 +16,11 @@ from cxrflow.errors import UserError
 from cxrflow.files import write_arrays
 from cxrflow.igcl.figures import draw_label, fractions_caption, plot_label_fractions
 from cxrflow.igcl.gallery import nearest_graphs, show_gallery
-from cxrflow.igcl.measures import AUROC
 from cxrflow.igcl.operating_points import read_operating_points
 from cxrflow.igcl.retrieval_measures import Embeddings
 from cxrflow.igcl.roc_figure import GRID, mean_curve, plot_roc, roc_caption, roc_points, shown_rows
 from cxrflow.igcl.transfer_settings import EvaluationSettings
+from cxrflow.label_measures import AUROC
 from cxrflow.measured import MEAN
 from cxrflow.plotting import error_bars
 

@@ -11,10 +11,11 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from cxrflow.igcl.figures import plot_label_fractions
-from cxrflow.igcl.measures import AUROC, MCC, Key, Measures, differences_table, measures_of
+from cxrflow.igcl.measures import MCC, Key, Measures, differences_table, measures_of
 from cxrflow.igcl.roc_figure import plot_roc
 from cxrflow.igcl.test_split import TestSplit
 from cxrflow.igcl.transfer_settings import NO_FINDING
+from cxrflow.label_measures import AUROC
 from cxrflow.measured import MEAN, measures_table
 from cxrflow.metrics import auroc, interval, over_resamples, patient_draws, resample_weights
 

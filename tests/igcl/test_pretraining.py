@@ -8,14 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import load_file
 from sklearn.metrics import roc_auc_score
 from tests.igcl.conftest import LABELS, SIZE, Cohort
 
 from cxrflow import training as loop
+from cxrflow.errors import UserError
 from cxrflow.igcl.graph_batches import GraphReader
 from cxrflow.igcl.graph_settings import GraphEncoderSettings
-from cxrflow.igcl.image_encoders import TimmEncoder, build_image_encoder
+from cxrflow.igcl.image_encoders import TimmEncoder, build_image_encoder, parts
 from cxrflow.igcl.pairs import PairBatches, pairs_of
 from cxrflow.igcl.pretraining import (
     PretrainedFiles,
@@ -30,6 +33,7 @@ from cxrflow.igcl.pretraining import (
 from cxrflow.igcl.retrieval_measures import TO_GRAPH, TO_IMAGE, Embeddings, retrieval_table
 from cxrflow.igcl.settings import DataSettings, ImageEncoderSettings, PretrainingSettings
 from cxrflow.igcl.transfer_settings import EvaluationSettings
+from cxrflow.networks import pooled
 
 torch.set_num_threads(1)
 
@@ -183,6 +187,34 @@ def test_the_temperature_has_a_limit(cohort: Cohort) -> None:
     assert model.scale().item() == pytest.approx(1 / 0.07)
     torch.nn.init.constant_(model.logit_scale, 9.0)
     assert model.scale().item() == pytest.approx(100)
+
+
+def test_the_left_lung_is_told_from_the_right_one() -> None:
+    left = torch.zeros(1, 6, 6, 2)
+    left[:, 4, 0, 0] = 1
+    right = left.flip(2)
+    whole = [pooled(maps.flatten(1, 2)) for maps in (left, right)]
+    torch.testing.assert_close(*whole)
+    found = [torch.stack([pooled(part) for part in parts(maps.flatten(1, 2), 3)]) for maps in (left, right)]
+    assert [int(maxima[:, 0, 2].argmax()) for maxima in found] == [6, 8], "bottom row, first and last column"
+    assert [float(means[:, 0, 0].max()) for means in found] == [0.25, 0.25], "one of four places"
+
+
+@given(st.integers(1, 9), st.integers(1, 4))
+def test_every_place_is_in_one_part(side: int, grid: int) -> None:
+    places = torch.arange(side**2).view(1, -1, 1)
+    found = parts(places, grid)
+    if grid == 1:
+        assert found == []
+    else:
+        assert sorted(torch.cat(found, dim=1).flatten().tolist()) == list(range(side**2))
+
+
+def test_a_grid_finer_than_the_places_is_an_error_with_a_hint() -> None:
+    settings = ImageEncoderSettings(weights=None, widths=(16, 16), grid=3)
+    assert build_image_encoder(settings, 48).width == 2 * 16 * 10
+    with pytest.raises(UserError, match=r"grid is 3.* 2 by 2 places[\s\S]*Hint: "):
+        build_image_encoder(settings, 32)
 
 
 def test_the_published_image_encoder_has_features_of_768() -> None:

@@ -1,5 +1,6 @@
 """A BERT's vectors: sums over word pieces, means over words, long reports in windows, and a shard at a time."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,11 +88,27 @@ def test_other_reports_and_batches_change_nothing(encoder: ReportEncoder, monkey
     texts = [["heart"], [], ["left", "effusions"] * 40, ["pleural", "effusion"], ["\u200b", "heart"]]
     asked = spans((0, 0, 1), (2, 5, 3), (3, 1, 1), (4, 1, 1), (4, 0, 1))
     together = encoder.vectors(texts, asked)
-    monkeypatch.setattr(report_states, "BATCH_PIECES", 1)
+    monkeypatch.setattr(report_states, "BATCH_PIECES_CPU", 1)
     np.testing.assert_allclose(encoder.vectors(texts, asked), together, atol=1e-5)
     for row, (report, first, length) in enumerate(zip(*asked, strict=True)):
         alone = encoder.vectors([texts[report]], spans((0, int(first), int(length))))
         np.testing.assert_allclose(alone[0], together[row], atol=1e-5)
+
+
+def test_reports_in_the_same_words_are_read_once(encoder: ReportEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    real = ReportEncoder._read
+
+    def counted(self: ReportEncoder, parts: Sequence[np.ndarray]) -> torch.Tensor:
+        read.append(len(parts))
+        return real(self, parts)
+
+    monkeypatch.setattr(ReportEncoder, "_read", counted)
+    texts = [["left", "heart"], ["heart"], ["left", "heart"]]
+    found = encoder.vectors(texts, spans((0, 1, 1), (1, 0, 1), (2, 1, 1)))
+    assert sum(read) == 2
+    np.testing.assert_array_equal(found[0], found[2])
+    assert not np.allclose(found[0], found[1], atol=1e-3), "a word's state depends on its whole report"
 
 
 def test_a_report_of_two_windows_has_its_last_pieces_from_its_last_510(bert: Path, encoder: ReportEncoder) -> None:

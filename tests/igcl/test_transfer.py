@@ -13,7 +13,7 @@ from torch import nn
 
 from cxrflow.errors import UserError
 from cxrflow.igcl import transfer as jobs
-from cxrflow.igcl.classifiers import LabelledBatches, LabelledFeatures, Projected, softmax_cross_entropy
+from cxrflow.igcl.classifiers import LabelledFeatures, Projected, softmax_cross_entropy
 from cxrflow.igcl.image_encoders import SmallEncoder, build_image_encoder
 from cxrflow.igcl.initialisation import Source, TowerEncoder, encoder_of
 from cxrflow.igcl.results import ResultFiles, write_results
@@ -29,6 +29,7 @@ from cxrflow.igcl.transfer_settings import (
 from cxrflow.patchib.settings import TowerSettings
 from cxrflow.patchib.small_towers import TowerFiles, write_untrained
 from cxrflow.patchib.towers import build_towers
+from cxrflow.radiographs import ShuffledBatches
 from cxrflow.weights import save_weights
 
 torch.set_num_threads(1)
@@ -173,7 +174,7 @@ def test_the_released_loss_is_a_cross_entropy_over_labels_that_compete() -> None
 def test_batches_hold_the_labelled_examples_alone_each_once() -> None:
     data = LabelledFeatures(torch.arange(40.0)[:, None], torch.zeros(40, 2))
     places = np.arange(5, 30)
-    batches = LabelledBatches(data, places, 8, seed=1)
+    batches = ShuffledBatches(data, 8, 1, None, places)
     first, again, second = (
         torch.cat([batch["images"] for batch in batches.epoch(number)])[:, 0].int().tolist() for number in (0, 0, 1)
     )

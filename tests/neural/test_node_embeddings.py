@@ -1,4 +1,4 @@
-"""Entity vectors: hashed ones tell words and labels apart; a BERT's are its states averaged over word pieces."""
+"""Entity vectors tell labels apart; a BERT's are its states averaged over word pieces."""
 
 from pathlib import Path
 
@@ -10,17 +10,10 @@ from transformers import AutoModel, BertConfig, BertModel, PreTrainedTokenizerFa
 
 from cxrflow.errors import UserError
 from cxrflow.neural import node_embeddings
-from cxrflow.neural.node_embeddings import bert_vectors, entity_vectors, hashed_vectors
+from cxrflow.neural.node_embeddings import bert_vectors, entity_vectors
 from cxrflow.neural.settings import GraphSettings
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "pleural", "effusion", "##s", "heart", "left", "lower", "lobe"]
-
-
-def test_hashed_vectors_of_like_words_are_alike_and_have_length_one() -> None:
-    one, many, other, nothing = hashed_vectors(["effusion", "effusions", "cardiomegaly", ""], 128)
-    assert one @ many > 0.5 > abs(one @ other)
-    np.testing.assert_allclose(np.linalg.norm([one, many, other], axis=1), 1, rtol=1e-6)
-    assert not nothing.any()
 
 
 def test_the_label_is_told_apart_and_the_words_stay() -> None:

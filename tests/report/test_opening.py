@@ -1,8 +1,8 @@
 from typing import get_args
 
+from cxrflow.last_words import FIRST_LOOK
 from cxrflow.report.opening import SYSTEMS
 from cxrflow.settings import System
-from cxrflow.summary import FIRST_LOOK
 
 
 def test_every_system_is_told_of_and_has_something_to_look_at():

@@ -4,7 +4,7 @@ import re
 
 import networkx as nx
 
-ROOMS = ("cohort", "reports", "backbone", "neural", "prunecxr", "forgetting", "patchib")
+ROOMS = ("cohort", "reports", "backbone", "neural", "prunecxr", "forgetting", "patchib", "igcl", "clear", "summary")
 
 
 def picture(mermaid: str) -> str:

@@ -1,8 +1,15 @@
 """What Snakemake plans, without running it."""
 
+import json
+import re
+import subprocess
+import sys
+from typing import get_args
+
 import pytest
 
 from cxrflow.cohort.long_tail import PARTS, label_file
+from cxrflow.settings import System
 
 pytestmark = pytest.mark.workflow
 
@@ -98,3 +105,62 @@ def test_a_mistake_in_the_configuration_is_told_without_a_stack_trace(fresh):
 def test_the_rule_graph_is_plain_dot(fresh):
     done = fresh.snakemake("--rulegraph")
     assert done.stdout.startswith("digraph"), done.stdout[:200]
+
+
+# Dry runs, one after the other in one process: most of a dry run is imports. Between them their names are told.
+DRY_RUNS = """
+import json, sys
+from snakemake.cli import main
+
+for name, arguments in json.loads(sys.argv[1]).items():
+    print("run", name, flush=True)
+    try:
+        main([*arguments, "--cores", "2", "--dry-run", "--quiet", "rules", "--configfile", "tests/config/tiny.yaml"])
+    except SystemExit as end:
+        print("exit", end.code, flush=True)
+"""
+SYSTEMS = get_args(System)
+SHARED = ("cohort", "reports", "backbone", "forgetting")
+
+
+@pytest.fixture(scope="module")
+def dry_runs(fresh):
+    """Plan each system by itself, all together, and one that runs on no cohort."""
+    runs = {target: [target] for target in (*SYSTEMS, "all")}
+    runs["nowhere"] = ["clear", "--config", "run={systems: [prunecxr], cohorts: [tiny-nih]}"]
+    command = [sys.executable, "-c", DRY_RUNS, json.dumps(runs)]
+    return subprocess.run(command, cwd=fresh.root, env=fresh.environment(), capture_output=True, text=True, check=True)
+
+
+@pytest.fixture(scope="module")
+def plans(dry_runs):
+    """Return the jobs of each dry run."""
+    _, *told = re.split(r"^run (\w+)$", dry_runs.stdout, flags=re.MULTILINE)
+    return {name: jobs(plan) for name, plan in zip(told[::2], told[1::2], strict=True)}
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_system_runs_by_itself_with_what_it_needs(plans, system):
+    planned = set(plans[system]) - {system, "exit", "total"}
+    others = {rule for rule in planned if not rule.startswith((system, *SHARED))}
+    if system == "igcl":  # its classifiers may start from towers of patchib
+        others -= {"patchib_build_master", "patchib_train_towers", "patchib_train"}
+    assert others == set()
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_system_by_itself_makes_all_that_a_whole_run_makes_of_it(plans, system):
+    own = {rule: count for rule, count in plans["all"].items() if rule.startswith(f"{system}_")}
+    assert own
+    assert {rule: plans[system].get(rule) for rule in own} == own
+
+
+def test_what_is_forgotten_is_analysed_with_the_system_that_forgets(plans):
+    analysed = [plans[system].get("forgetting_measure", 0) for system in SYSTEMS]
+    assert sum(analysed) == plans["all"]["forgetting_measure"]
+
+
+def test_a_system_that_runs_on_no_cohort_is_a_mistake(dry_runs, plans):
+    assert [name for name, plan in plans.items() if plan["exit"]] == ["nowhere"]
+    _, _, told = (dry_runs.stdout + dry_runs.stderr).partition("clear runs on none of the cohorts ['tiny-nih']")
+    assert "Hint: name it in run.systems" in told

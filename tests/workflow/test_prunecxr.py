@@ -73,7 +73,7 @@ def test_readers_answers_end_in_tests_and_a_figure(published):
 
 def test_both_systems_stand_side_by_side(finished):
     table = pd.read_csv(finished.root / "results/forgetting/side_by_side.csv")
-    assert set(table["system"]) == {"neural", "prunecxr"}
+    assert set(table["system"]) == {"neural", "patchib", "prunecxr"}
     assert set(table["compression"]) == {"patches taken away", "weights set to zero"}
     for _, rows in table.groupby("system"):
         assert sorted(rows["rank"]) == list(range(1, len(rows) + 1))
@@ -104,4 +104,4 @@ def test_the_page_of_exemplars_is_linked_from_the_report(finished):
     assert done.returncode == 0, done.stderr
     with zipfile.ZipFile(finished.root / "report.zip") as archive:
         pages = [name for name in archive.namelist() if name.endswith("exemplars.html")]
-    assert len(pages) == 2
+    assert len(pages) == 3

@@ -46,6 +46,11 @@ CLEAR = {
     "compute.csv": ["encoder", "macs", "parameters", "images_per_s"],
     "lesion_rows.csv": ["attribute", "level", "split", "count"],
 }
+LEADERBOARD = [
+    *("n_patients", "n_seeds", "system", "trained_on", "encoder", "task", "label"),
+    *("metric", "value", "low", "high", "chance"),
+]
+CLAIMS = ["system", "claim", "published", "metric", "value", "low", "high", "verdict"]
 
 
 PRUNECXR = {
@@ -64,6 +69,8 @@ def results(copy):
 TABLES = {f"tiny/{table}": columns for table, columns in COLUMNS.items()}
 TABLES |= {f"tiny-nih/prunecxr/{table}": columns for table, columns in PRUNECXR.items()}
 TABLES |= {f"tiny-slices/clear/{table}": columns for table, columns in CLEAR.items()}
+TABLES |= {f"{cohort}/summary/leaderboard.csv": LEADERBOARD for cohort in ("tiny", "tiny-nih", "tiny-slices")}
+TABLES |= {f"{place}summary/claims.csv": CLAIMS for place in ("", "tiny/", "tiny-nih/", "tiny-slices/")}
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -151,11 +158,12 @@ def test_editing_a_module_reruns_exactly_the_rules_that_import_it(finished):
     assert edited(finished, "patchib/mask_tables.py") == {
         *("patchib_measure", "patchib_plot_ablation", "patchib_plot_shares", "patchib_plot_removal"),
     }
-    assert edited(finished, "summary.py") == set()
+    assert edited(finished, "last_words.py") == set()
     assert edited(finished, "prunecxr/storage.py") == {
         "prunecxr_storage",
-        "forgetting_plot_overall",
-    }  # it draws weights
+        "forgetting_plot",  # it draws weights
+        "summary_compression",
+    }
     assert edited(finished, "forgetting/side_by_side.py") == {"forgetting_compare"}
 
 
@@ -168,10 +176,11 @@ def test_a_configuration_key_reruns_only_the_rules_that_use_it(finished):
 def test_the_same_configuration_gives_the_same_bytes(finished, finished_again):
     def digests(copy):
         made = copy.root / "results"
-        folders = [made / name for name in ("tiny", "tiny-nih", "tiny-slices", "forgetting")]
+        folders = [made / name for name in ("tiny", "tiny-nih", "tiny-slices", "forgetting", "summary")]
         kinds = {".csv", ".parquet", ".npy", ".jsonl", ".safetensors"}
         tables = sorted(file for folder in folders for file in folder.rglob("*") if file.suffix in kinds)
-        tables = [file for file in tables if file.stem not in ("efficiency", "compute")]  # measured seconds
+        seconds = ("efficiency", "compute", "leaderboard", "neural_cost", "prunecxr_cost", "igcl_cost")
+        tables = [file for file in tables if file.stem not in seconds]
         return {str(file.relative_to(made)): hashlib.sha256(file.read_bytes()).hexdigest() for file in tables}
 
     first, second = digests(finished), digests(finished_again)  # other tests may have asked the first for more

@@ -13,24 +13,23 @@ from torch import Tensor, nn
 
 from cxrflow.augment import Augmentation
 from cxrflow.classification.classifier import FrozenNorm, SmallClassifier, build_classifier
-from cxrflow.classification.radiographs import AugmentedRadiographs, LabelledRadiographs, class_names, split_radiographs
+from cxrflow.classification.radiographs import LabelledRadiographs, class_names, split_radiographs
 from cxrflow.classification.settings import DataSettings, NetworkSettings, TrainingSettings
 from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.files import write_table
 from cxrflow.forgetting.predictions import DENSE, write_predictions
 from cxrflow.losses import known_cross_entropy, start_at_frequencies
-from cxrflow.metrics import auroc
-from cxrflow.radiographs import in_order
+from cxrflow.radiographs import ShuffledBatches, in_order
+from cxrflow.ranking import mean_auroc
 from cxrflow.training import (
     Batch,
     Plan,
     Resume,
-    arithmetic,
     fingerprint,
     fit,
     is_main_process,
+    machine_facts,
     prepare_torch,
-    process_count,
 )
 from cxrflow.weights import save_weights
 
@@ -68,8 +67,7 @@ class TrainingChoice:
         parts = {"data": self.data, "network": self.network, "training": self.training}
         plain = {name: part.model_dump(mode="json") for name, part in parts.items()}
         del plain["training"]["seeds"]  # which other seeds are trained changes nothing for this one
-        machine = {"threads": self.threads, "processes": process_count()}
-        return {**plain, **machine, "seed": self.seed, "arithmetic": arithmetic(self.training.precision)}
+        return {**plain, **machine_facts(self.threads, self.training.precision), "seed": self.seed}
 
 
 def train_classifier(cohort: CohortFiles, outputs: TrainedFiles, choice: TrainingChoice, code: list[str]) -> None:
@@ -122,7 +120,7 @@ def _fit(
         patience=settings.patience,
     )
     how = Augmentation(rotation=settings.rotation, flip=settings.flip)
-    batches = AugmentedRadiographs(train, settings.batch_size, choice.seed, how)
+    batches = ShuffledBatches(train, settings.batch_size, choice.seed, how)
     progress = fit(model, optimiser, batches, step, measure, plan, resume)
     model.eval()
     return progress.history, predict_logits(model, validate, settings.batch_size)
@@ -133,15 +131,6 @@ def predict_logits(network: nn.Module, data: LabelledRadiographs, size: int) -> 
     """Return logits (N, C) of a network in its present mode, on the device it is on."""
     device = next(network.parameters()).device
     return np.concatenate([network(batch["images"].to(device)).float().cpu().numpy() for batch in in_order(data, size)])
-
-
-def mean_auroc(truth: NDArray, scores: NDArray) -> float:
-    """Return the mean AUROC over the classes that have both outcomes; NaN where none has."""
-    areas = []
-    for outcome, score in zip(truth.T, scores.T, strict=True):
-        known = ~np.isnan(outcome)
-        areas.append(auroc(outcome[known], score[known])[0])
-    return float(np.nanmean(areas)) if np.isfinite(areas).any() else float("nan")
 
 
 def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:

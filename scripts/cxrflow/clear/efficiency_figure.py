@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from cxrflow.clear.measures import AUROC
 from cxrflow.clear.pictures import WIDTH, note, spoken
+from cxrflow.label_measures import AUROC
 from cxrflow.measured import MEAN
 from cxrflow.plotting import colours_by_place, error_bars, figure_style, save_figure, seeds_note
 

@@ -15,15 +15,17 @@ from numpy.typing import NDArray
 
 from cxrflow.clear.downstream_settings import MeasuringSettings, TaskKind
 from cxrflow.clear.tasks import HELD_OUT, TEST
-from cxrflow.measured import MEAN, Common, Measured, difference, measures_table, over_seeds
-from cxrflow.metrics import holm, patient_draws, resampled_f1, weighted_mean
+from cxrflow.label_measures import AUROC, PRECISION, Numbers, areas_of, means_over_labels
+from cxrflow.measured import Common, Measured, differences_table, first_against_others, measures_table, over_seeds
+from cxrflow.metrics import patient_draws, resampled_f1, weighted_mean
 from cxrflow.ranking import Ranking
-from cxrflow.resampled_areas import resampled_areas
 
-AUROC, PRECISION, F1, ACCURACY = "auroc", "auprc", "f1", "accuracy"
+F1, ACCURACY = "f1", "accuracy"
 CLASSES = "classes"
 """The label of numbers that are about the predicted class, among all."""
 GROUP = ["encoder", "aggregator", "fraction"]
+FAMILY = ["aggregator", "fraction", "metric"]
+"""All encoders and labels that are compared with one aggregator, from one share of the labels, by one metric."""
 
 
 class Key(NamedTuple):
@@ -38,8 +40,6 @@ class Key(NamedTuple):
     train_patients: float
 
 
-Numbers = dict[tuple[str, str], Measured]
-"""What one fold's classifier gives, by label and metric."""
 Measures = dict[Key, Measured]
 
 
@@ -82,7 +82,8 @@ def measure(
         measures = measures_of(rows, str(task), test)
         own = {**common, "n_patients": len(test.drawn), "n_folds": int(rows["fold"].nunique())}
         metrics.append(measures_table(measures, Key._fields, own))
-        differences.append(differences_table(measures, first, own))
+        pairs = first_against_others(measures, first)
+        differences.append(differences_table(measures, pairs, Key._fields, own, FAMILY))
     return pd.concat(metrics, ignore_index=True), pd.concat(differences, ignore_index=True)
 
 
@@ -118,28 +119,6 @@ def predicted_classes(logits: NDArray, kind: TaskKind) -> NDArray[np.intp]:
     return (logits > 0).sum(axis=1) if kind == "ordinal" else logits.argmax(axis=1)
 
 
-def differences_table(measures: Measures, first: str, common: Common) -> pd.DataFrame:
-    """Return one row per number that the encoder `first` and another one have: how much higher its own is.
-
-    Both on the same resamples of patients; `p_holm` is adjusted for all encoders and labels that are compared with one
-    aggregator, by one metric, from one share of the labels.
-    """
-    rows = [
-        {**common, **key._asdict(), "against": other.encoder, **difference(measures[key], measures[other])}
-        for key, other in _compared(measures, first)
-    ]
-    table = pd.DataFrame(rows, columns=[*common, *Key._fields, "against", "value", "low", "high", "p"])
-    groups = table.groupby(["aggregator", "fraction", "metric"])["p"]
-    return table.assign(p_holm=groups.transform(lambda p: holm(p.to_numpy())))
-
-
-def _compared(measures: Measures, first: str) -> Iterator[tuple[Key, Key]]:
-    own = {key[1:]: key for key in measures if key.encoder == first}
-    for other in measures:
-        if other.encoder != first and other[1:] in own:
-            yield own[other[1:]], other
-
-
 def _of_seed(rows: pd.DataFrame, kind: TaskKind, test: TestBags) -> Iterator[Numbers]:
     """Yield the numbers of each fold's classifier of one seed."""
     limits = thresholds(rows[rows["split"] == HELD_OUT])
@@ -148,7 +127,7 @@ def _of_seed(rows: pd.DataFrame, kind: TaskKind, test: TestBags) -> Iterator[Num
         found: Numbers = {}
         for label in test.truth:
             found |= _of_label(label, logits[label].to_numpy(), limits[label], test)
-        found |= _means(found)
+        found |= means_over_labels(found, (AUROC, PRECISION, F1, ACCURACY))
         if kind != "multi-label":
             found[CLASSES, ACCURACY] = _class_accuracy(logits[list(test.truth)].to_numpy(), kind, test)
         yield found
@@ -157,16 +136,8 @@ def _of_seed(rows: pd.DataFrame, kind: TaskKind, test: TestBags) -> Iterator[Num
 def _of_label(label: str, score: NDArray, threshold: float, test: TestBags) -> Numbers:
     """Return the numbers of one label; none where the test split has one outcome."""
     outcome = test.truth[label]
-    ranking = Ranking.of(outcome, score)
-    if ranking.one_outcome:
-        return {}
-    areas, precisions = resampled_areas(ranking, test.patient, test.drawn)
-    prevalence = ranking.positives / len(ranking.order)
-    found = {
-        (label, AUROC): Measured(ranking.auroc(), areas, 1, 0.5),
-        (label, PRECISION): Measured(ranking.average_precision(), precisions, 1, prevalence),
-    }
-    if np.isnan(threshold):
+    found = areas_of(label, outcome, score, test.patient, test.drawn)
+    if not found or np.isnan(threshold):
         return found
     known = ~np.isnan(outcome)
     truth, predicted, weights = outcome[known], score[known] >= threshold, test.weights[:, known]
@@ -181,16 +152,6 @@ def _class_accuracy(logits: NDArray, kind: TaskKind, test: TestBags) -> Measured
     told = predicted_classes(np.where(truth > 0, 1.0, -1.0), kind)
     right = (predicted_classes(logits, kind) == told).astype(np.float64)
     return Measured(float(right.mean()), weighted_mean(right, test.weights), 1, np.nan)
-
-
-def _means(found: Numbers) -> Numbers:
-    """Return the means over labels; a resample counts where all of them have a value."""
-    means: Numbers = {}
-    for metric in (AUROC, PRECISION, F1, ACCURACY):
-        parts = [number for (_, own), number in found.items() if own == metric]
-        if parts:
-            means[MEAN, metric] = over_seeds(parts)._replace(n_seeds=1)
-    return means
 
 
 def read_predictions(files: Sequence[str]) -> pd.DataFrame:

@@ -33,10 +33,10 @@ from cxrflow.training import (
     Plan,
     Progress,
     Resume,
-    arithmetic,
     fingerprint,
     fit,
     is_main_process,
+    machine_facts,
     prepare_torch,
     process_count,
     this_device,
@@ -85,8 +85,7 @@ class PretrainingChoice:
         """Return them as plain types, with the arithmetic that this machine makes of `auto`."""
         names = ("data", "augmentation", "training", "variant")
         plain = {name: getattr(self, name).model_dump(mode="json") for name in names}
-        machine = {"threads": self.threads, "processes": process_count()}
-        return {**plain, **machine, "seed": self.seed, "arithmetic": arithmetic(self.training.precision)}
+        return {**plain, **machine_facts(self.threads, self.training.precision), "seed": self.seed}
 
 
 def pretrain(cohort: CohortFiles, outputs: PretrainedFiles, choice: PretrainingChoice, code: list[str]) -> None:

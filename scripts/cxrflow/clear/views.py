@@ -18,6 +18,7 @@ from cxrflow.clear.lesion_table import LesionTable, lesion_table
 from cxrflow.clear.pretraining_settings import AugmentationSettings, Sampling
 from cxrflow.clear.slices import box_centres, crops, draw_sides
 from cxrflow.cohort.store import ImageStore
+from cxrflow.radiographs import epoch_generator
 
 WIDEST = 4 / 3
 """Largest ratio of the sides of a random crop."""
@@ -68,7 +69,7 @@ class ViewBatches:
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yield one epoch in a fresh order."""
         rng = np.random.default_rng([self.seed, number])
-        generator = torch.Generator().manual_seed(self.seed * 100_003 + number)
+        generator = epoch_generator(self.seed, number)
         order = rng.permutation(len(self.data))
         for batch in range(len(self)):
             yield self.batch(order[batch * self.size : (batch + 1) * self.size], rng, generator)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from cxrflow.forgetting.exemplar_tables import CLASS, DISEASES, FIXED, LEGACY
@@ -113,6 +112,8 @@ def draw_stability(axis: "Axes", table: pd.DataFrame) -> None:
 
 def draw_sensitivity(axis: "Axes", table: pd.DataFrame) -> None:
     """Draw the Jaccard index of the exemplars of every level and share with the chosen ones, which are framed."""
+    import seaborn as sns  # 2 s, and other figures of this module do without
+
     rows = table[table["metric"] == "jaccard"]
     grid = rows.pivot_table(index="share", columns="sparsity", values="value", dropna=False).sort_index(ascending=False)
     few = grid.shape[1] <= 8

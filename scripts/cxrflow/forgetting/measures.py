@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cxrflow.errors import UserError
-from cxrflow.files import atomic_path
+from cxrflow.files import write_arrays
 from cxrflow.forgetting.predictions import DENSE, Truth, read_classes, read_seed
 from cxrflow.forgetting.settings import ForgettingSettings
 from cxrflow.metrics import class_metrics, f1_score, resample_weights
@@ -110,8 +110,7 @@ def save_measures(path: Path, measured: Sequence[SeedMeasures]) -> None:
         arrays[f"{found.way}/levels"] = found.levels
         arrays |= {f"{found.way}/{metric}": values for metric, values in found.values.items()}
         arrays |= {f"{found.way}/{metric}_resampled": values for metric, values in found.resampled.items()}
-    with atomic_path(path) as temporary:
-        np.savez(temporary, **arrays)
+    write_arrays(path, arrays.items())
 
 
 def load_measures(path: Path) -> list[SeedMeasures]:

@@ -1,6 +1,6 @@
 """Classifiers on an encoder: linear ones on features that are computed once, and those whose encoder learns as well."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cxrflow.augment import Augmentation
-from cxrflow.classification.training import mean_auroc
 from cxrflow.igcl.image_encoders import ImageEncoder
 from cxrflow.igcl.transfer_settings import ClassifierSettings
 from cxrflow.losses import known_cross_entropy, start_at_frequencies
-from cxrflow.radiographs import Radiographs, in_order, shuffled_epoch
+from cxrflow.radiographs import Radiographs, ShuffledBatches, in_order
+from cxrflow.ranking import mean_auroc
 from cxrflow.settings import Precision
 from cxrflow.training import Batch, Plan, Resume, fit
 
@@ -47,25 +47,6 @@ class LabelledFeatures:
         """Return the examples at some places, the features as `images`."""
         chosen = torch.from_numpy(places)
         return {"images": self.features[chosen], "labels": self.labels[chosen]}
-
-
-@dataclass(frozen=True)
-class LabelledBatches:
-    """Training batches of the examples at some `places`; order and augmentation are functions of (seed, epoch)."""
-
-    data: Radiographs
-    places: NDArray[np.intp]
-    size: int
-    seed: int
-    augment: bool = False
-
-    def __len__(self) -> int:
-        return -(-len(self.places) // self.size)
-
-    def epoch(self, number: int) -> Iterator[dict[str, Tensor]]:
-        """Return one epoch in a fresh order; the last batch may be smaller."""
-        how = Augmentation() if self.augment else None
-        return shuffled_epoch(self.data, self.size, self.seed, number, how, self.places)
 
 
 class EncoderClassifier(nn.Module):
@@ -142,7 +123,8 @@ def train_classifier(
         patience=settings.patience,
         verbose=False,
     )
-    batches = LabelledBatches(train, places, settings.batch_size, how.seed, how.augment)
+    changes = Augmentation() if how.augment else None
+    batches = ShuffledBatches(train, settings.batch_size, how.seed, changes, places)
     fit(model, optimiser, batches, step, measure, plan, resume)
     model.eval()
 

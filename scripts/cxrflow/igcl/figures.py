@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from numpy.typing import NDArray
 
-from cxrflow.igcl.labelled_subsets import FINETUNING, LINEAR
-from cxrflow.igcl.measures import AUROC
+from cxrflow.igcl.transfer_runs import FINETUNING, LINEAR
 from cxrflow.igcl.transfer_settings import NO_FINDING
+from cxrflow.label_measures import AUROC
 from cxrflow.measured import MEAN
 from cxrflow.plotting import (
     caption,

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxrflow.errors import UserError
-from cxrflow.files import atomic_path
+from cxrflow.files import write_arrays
 from cxrflow.ragged import offsets
 
 LABELS = ("OBS-DP", "OBS-DA", "OBS-U", "ANAT-DP")
@@ -87,8 +87,7 @@ class GraphStore:
         """Write everything as one npz without pickled objects."""
         arrays = {one.name: getattr(self, one.name) for one in fields(self)}
         arrays |= {"vocabulary": _packed(self.vocabulary)}
-        with atomic_path(path) as temporary, temporary.open("wb") as stream:
-            np.savez(stream, **arrays)
+        write_arrays(path, arrays.items())
 
     @classmethod
     def load(cls, path: Path) -> "GraphStore":

@@ -1,5 +1,6 @@
 """Encoders of radiographs: a residual network of the backbone's shape, or any timm network (published: CLIP's)."""
 
+import math
 from pathlib import Path
 
 import torch
@@ -10,7 +11,7 @@ from cxrflow.backbone.settings import BACKBONE
 from cxrflow.classification.classifier import STEM_STRIDE
 from cxrflow.errors import UserError
 from cxrflow.igcl.settings import ImageEncoderSettings
-from cxrflow.networks import ImagenetInput, PooledResNet, timm_network
+from cxrflow.networks import ImagenetInput, PooledResNet, pooled, timm_network
 from cxrflow.weights import load_published
 
 KEY = "igcl.image_encoder"
@@ -23,10 +24,18 @@ class ImageEncoder(nn.Module):
 
 
 class SmallEncoder(PooledResNet, ImageEncoder):
-    """Our residual network, with a stem like the backbone's."""
+    """Our residual network, with a stem like the backbone's; pooled over the radiograph, and over each of `grid` by
+    `grid` parts of it where that is more than 1."""
 
-    def __init__(self, widths: tuple[int, ...]) -> None:
+    def __init__(self, widths: tuple[int, ...], grid: int = 1) -> None:
         super().__init__(widths, STEM_STRIDE)
+        self.grid = grid
+        self.width *= 1 + grid**2 if grid > 1 else 1
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return (B, width): means and maxima over all places, then those over each part, row by row."""
+        places = self.body(images)
+        return torch.cat([pooled(part) for part in [places, *parts(places, self.grid)]], dim=1)
 
 
 class TimmEncoder(ImageEncoder):
@@ -52,12 +61,31 @@ def build_image_encoder(settings: ImageEncoderSettings, image_size: int, backbon
     if settings.name != "resnet_small":
         _require_other_than_backbone(settings)
         return TimmEncoder(settings, image_size)
-    encoder = SmallEncoder(settings.widths)
+    _require_places(settings, image_size)
+    encoder = SmallEncoder(settings.widths, settings.grid)
     if settings.weights == BACKBONE:
         load_backbone(encoder.body, backbone, KEY)
     elif settings.weights is not None:
         load_published(encoder.body, settings.weights, f"{KEY}.weights")
     return encoder
+
+
+def parts(places: Tensor, grid: int) -> list[Tensor]:
+    """Divide (B, S * S, d) into `grid` by `grid` parts (B, n, d), row by row, as even as S allows; none for 1."""
+    if grid == 1:
+        return []
+    maps = places.unflatten(1, (math.isqrt(places.shape[1]), -1))
+    return [part.flatten(1, 2) for row in maps.tensor_split(grid, dim=1) for part in row.tensor_split(grid, dim=2)]
+
+
+def _require_places(settings: ImageEncoderSettings, image_size: int) -> None:
+    """Raise UserError where some part of the grid would be without a place."""
+    side = image_size // (STEM_STRIDE * 2 ** len(settings.widths))
+    if settings.grid > max(1, side):
+        raise UserError(
+            f"{KEY}.grid is {settings.grid}, and a radiograph of {image_size} px has {side} by {side} places.",
+            f"Set {KEY}.grid to {max(1, side)} or less, or igcl.data.image_size to more.",
+        )
 
 
 def _require_other_than_backbone(settings: ImageEncoderSettings) -> None:

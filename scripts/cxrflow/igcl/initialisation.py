@@ -55,13 +55,16 @@ class TowerEncoder(ImageEncoder):
 
 
 def encoder_of(source: Source, settings: ImageEncoderSettings, image_size: int, features: str) -> ImageEncoder:
-    """Return an encoder with the weights of a source; from scratch, those that torch's generator draws."""
+    """Return an encoder with the weights of a source; from scratch, those that torch's generator draws.
+
+    The parts of a grid are told apart by the map into the common space, so an encoder without one has one part.
+    """
     about = source.about
     if about.weights == PATCHIB:
         return TowerEncoder(_image_tower(source, image_size), features == "projected")
     if about.weights == PRETRAINED:
         return _pretrained(source, settings, image_size, features)
-    own = {"weights": about.weights, "name": about.network or settings.name}
+    own = {"weights": about.weights, "name": about.network or settings.name, "grid": 1}
     return build_image_encoder(settings.model_copy(update=own), image_size, source.made)
 
 

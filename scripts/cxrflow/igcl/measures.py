@@ -1,21 +1,20 @@
 """What is measured of classifiers: seeds averaged within each resample of patients, and paired differences."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cxrflow import measured
 from cxrflow.igcl.test_split import TestSplit
 from cxrflow.igcl.transfer_settings import NO_FINDING
+from cxrflow.label_measures import AUROC, Numbers, areas_of, means_over_labels
 from cxrflow.matthews import best_threshold, matthews, matthews_as_released
-from cxrflow.measured import MEAN, Common, Measured, difference, over_seeds
-from cxrflow.metrics import holm
-from cxrflow.ranking import Ranking
-from cxrflow.resampled_areas import resampled_areas
+from cxrflow.measured import Common, Measured, first_against_others, over_seeds
 
-AUROC, MCC, RELEASED_MCC = "auroc", "mcc", "mcc as released"
+MCC, RELEASED_MCC = "mcc", "mcc as released"
 KEY = ["mode", "fraction", "shots"]
 """What classifiers of one kind, one per seed, have in common."""
 
@@ -58,29 +57,25 @@ def measures_of(predictions: pd.DataFrame, initialisation: str, test: TestSplit)
     return found
 
 
-Numbers = dict[tuple[str, str], Measured]
-"""What one classifier gives, by label and metric."""
-
-
 def _of_seed(rows: pd.DataFrame, test: TestSplit) -> Numbers:
-    """Return the numbers of one classifier and their means over labels."""
+    """Return the numbers of one classifier and their means over labels, `No Finding` left out."""
     scores = {str(split): own.set_index("image_id") for split, own in rows.groupby("split")}
     found: Numbers = {}
     for label in test.labels:
         found |= _of_label(label, scores, test)
-    return found | _means(found)
+    return found | means_over_labels(found, (AUROC, MCC, RELEASED_MCC), left_out={NO_FINDING})
 
 
 def _of_label(label: str, scores: Mapping[str, pd.DataFrame], test: TestSplit) -> Numbers:
     """Return the numbers of one label; none where the test split has one outcome."""
     outcome, score = test.truth["test"][label].to_numpy(), scores["test"][label].loc[test.ids("test")].to_numpy()
-    ranking = Ranking.of(outcome, score)
-    if ranking.one_outcome:
+    areas = areas_of(label, outcome, score, test.patient, test.drawn)
+    if not areas:
         return {}
     known = ~np.isnan(outcome)
     weights, truth = test.weights[:, known], outcome[known]
     found = {
-        (label, AUROC): Measured(ranking.auroc(), resampled_areas(ranking, test.patient, test.drawn)[0], 1, 0.5),
+        (label, AUROC): areas[label, AUROC],
         (label, RELEASED_MCC): _with_resamples(matthews_as_released, truth, score[known], weights),
     }
     threshold = validated_threshold(label, scores["validate"], test)
@@ -101,33 +96,11 @@ def _with_resamples(metric: Metric, one: NDArray, other: NDArray, weights: NDArr
     return Measured(float(metric(one, other)[0]), metric(one, other, weights), 1, 0.0)
 
 
-def _means(found: Numbers) -> Numbers:
-    """Return the means over labels, `No Finding` left out; a resample counts where all of them have a value."""
-    means: Numbers = {}
-    for metric in (AUROC, MCC, RELEASED_MCC):
-        parts = [number for (label, own), number in found.items() if own == metric and label != NO_FINDING]
-        if parts:
-            means[MEAN, metric] = over_seeds(parts)._replace(n_seeds=1)
-    return means
-
-
 def differences_table(measures: Measures, first: str, common: Common) -> pd.DataFrame:
     """Return one row per number that the initialisation `first` and another one have: how much higher its own is.
 
     Both on the same resamples of patients; `p_holm` is adjusted for all initialisations and labels that are compared
     in one mode, by one metric, from as many labels.
     """
-    rows = [
-        {**common, **key._asdict(), "against": other.initialisation, **difference(measures[key], measures[other])}
-        for key, other in _compared(measures, first)
-    ]
-    table = pd.DataFrame(rows, columns=[*common, *Key._fields, "against", "value", "low", "high", "p"])
-    groups = table.groupby(["mode", "fraction", "shots", "metric"], dropna=False)["p"]
-    return table.assign(p_holm=groups.transform(lambda p: holm(p.to_numpy())))
-
-
-def _compared(measures: Measures, first: str) -> Iterator[tuple[Key, Key]]:
-    own = {key[1:]: key for key in measures if key.initialisation == first}
-    for other in measures:
-        if other.initialisation != first and other[1:] in own:
-            yield own[other[1:]], other
+    pairs = first_against_others(measures, first)
+    return measured.differences_table(measures, pairs, Key._fields, common, ("mode", "fraction", "shots", "metric"))

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from cxrflow.errors import UserError
 from cxrflow.files import atomic_array, write_json
+from cxrflow.hashed_words import hashed_vectors
 from cxrflow.igcl.graph_store import LABELS, VIRTUAL, GraphStore
-from cxrflow.neural.node_embeddings import hashed_vectors
 
 PHRASES, ENTITIES = "phrases", "entities"
 

@@ -13,31 +13,23 @@ from cxrflow.augment import augment
 from cxrflow.cohort.store import ImageStore
 from cxrflow.errors import UserError
 from cxrflow.igcl.graph_store import GraphStore
-from cxrflow.radiographs import read_images
+from cxrflow.radiographs import StoredRadiographs, epoch_generator, shuffled_places
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class ImageGraphPairs:
+class ImageGraphPairs(StoredRadiographs):
     """N radiographs of the store by row, their graphs by row (N,), and their groups (N,) int64: radiographs whose
     reports have the same text belong together."""
 
-    images: np.ndarray
-    rows: np.ndarray
     graphs: Tensor
     groups: Tensor
 
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def batch(self, places: np.ndarray) -> dict[str, Tensor]:
-        """Return images (B, 1, S, S) float32 in 0..1, graphs (B,) and groups (B,)."""
-        return {"images": read_images(self.images, self.rows[places]), **self.graphs_at(torch.from_numpy(places))}
-
-    def graphs_at(self, places: Tensor) -> dict[str, Tensor]:
+    def beside(self, places: np.ndarray) -> dict[str, Tensor]:
         """Return graphs (B,) and groups (B,)."""
-        return {"graphs": self.graphs[places], "groups": self.groups[places]}
+        chosen = torch.from_numpy(places)
+        return {"graphs": self.graphs[chosen], "groups": self.groups[chosen]}
 
 
 @dataclass(frozen=True)
@@ -60,16 +52,13 @@ class PairBatches:
 
     def epoch(self, number: int) -> Iterator[dict[str, Tensor]]:
         """Yield one epoch in a fresh order; the last batch may be smaller."""
-        order = np.random.default_rng([self.seed, number]).permutation(len(self.data))
-        generator = torch.Generator().manual_seed(self.seed * 100_003 + number)
-        for at, start in enumerate(range(0, len(order), self.size)):
-            frozen = number * len(self) + at < self.frozen
-            yield self._batch(order[start : start + self.size], frozen, generator)
+        generator = epoch_generator(self.seed, number)
+        for at, places in enumerate(shuffled_places(len(self.data), self.size, self.seed, number)):
+            yield self._batch(places, number * len(self) + at < self.frozen, generator)
 
     def _batch(self, places: np.ndarray, frozen: bool, generator: torch.Generator) -> dict[str, Tensor]:
-        chosen = torch.from_numpy(places)
         if frozen and self.features is not None:
-            return {**self.data.graphs_at(chosen), "features": self.features[chosen]}
+            return {**self.data.beside(places), "features": self.features[torch.from_numpy(places)]}
         batch = self.data.batch(places)
         if self.augment:
             batch["images"] = augment(batch["images"], generator)

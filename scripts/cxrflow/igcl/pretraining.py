@@ -26,12 +26,11 @@ from cxrflow.training import (
     Batch,
     Plan,
     Resume,
-    arithmetic,
     fingerprint,
     fit,
     is_main_process,
+    machine_facts,
     prepare_torch,
-    process_count,
     this_device,
 )
 from cxrflow.weights import save_weights
@@ -90,9 +89,8 @@ class PretrainingChoice:
     def facts(self) -> dict:
         """Return them as plain types, with the arithmetic that this machine makes of `auto`."""
         parts = {"data": self.data, "image": self.image, "graph": self.graph, "training": self.training}
-        machine = {"threads": self.threads, "processes": process_count()}
         plain = {name: part.model_dump(mode="json") for name, part in parts.items()}
-        return {**plain, **machine, "arithmetic": arithmetic(self.training.precision)}
+        return {**plain, **machine_facts(self.threads, self.training.precision)}
 
 
 def pretrain(inputs: PretrainingInputs, outputs: PretrainedFiles, choice: PretrainingChoice, code: list[str]) -> None:

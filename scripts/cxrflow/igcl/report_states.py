@@ -16,14 +16,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cxrflow.bert import load_bert
-from cxrflow.ragged import offsets, owners, ranges
+from cxrflow.ragged import offsets, ranges
 from cxrflow.settings import Precision
 from cxrflow.training import arithmetic, this_device
 
 LAYERS = 4
 LONGEST = 512  # word pieces that a BERT reads at once, two special tokens among them
 OVERLAP = 64  # pieces that a further window reads again, at least
-BATCH_PIECES = 8192
+BATCH_PIECES, BATCH_PIECES_CPU = 8192, 1024  # a processor's cache holds the states of the latter
 
 
 class Window(NamedTuple):
@@ -80,24 +80,39 @@ class ReportEncoder:
 
         A word may be without pieces: control characters, for instance.
         """
-        words = offsets(map(len, texts))
-        if not words[-1]:
-            return np.zeros(0, dtype=np.int64), np.zeros(1, dtype=np.int64), np.zeros_like(words)
-        read = self._tokenizer(list(texts), is_split_into_words=True, add_special_tokens=False, verbose=False)
-        sizes = offsets(map(len, read["input_ids"]))
-        ids = np.fromiter(chain.from_iterable(read["input_ids"]), dtype=np.int64)
-        within = chain.from_iterable(read.word_ids(report) for report in range(len(texts)))
-        word = words[owners(sizes)] + np.fromiter(within, dtype=np.int64)
-        return ids, offsets(np.bincount(word, minlength=words[-1])), sizes
+        numbers: dict[str, int] = {}
+        word = np.fromiter(
+            (numbers.setdefault(one, len(numbers)) for one in chain.from_iterable(texts)), dtype=np.int64
+        )
+        known = self._pieces_of(list(numbers))
+        starts, counts = offsets(map(len, known))[word], np.fromiter(map(len, known), dtype=np.int64)[word]
+        word_starts = offsets(counts)
+        ids = np.fromiter(chain.from_iterable(known), dtype=np.int64)[ranges(starts, counts)]
+        return ids, word_starts, word_starts[offsets(map(len, texts))]
 
-    @torch.no_grad()
+    def _pieces_of(self, words: list[str]) -> list[list[int]]:
+        """Return the ids of each word's pieces: they are the same in all reports."""
+        if not words:
+            return []
+        apart = [[word] for word in words]
+        return self._tokenizer(apart, is_split_into_words=True, add_special_tokens=False, verbose=False)["input_ids"]
+
+    @torch.inference_mode()
     def _states(self, pieces: NDArray[np.int64], found: Sequence[Window]) -> Tensor:
-        """Return (pieces, width): the state of every piece, from the first window that it is in."""
+        """Return (pieces, width): the state of every piece, from the first window that it is in.
+
+        Windows of the same pieces, such as normal reports in the same words, are read once.
+        """
         states = torch.zeros(len(pieces), self.width)
-        for batch in by_length(found, BATCH_PIECES):
-            read = self._read([pieces[window.start : window.stop] for window in batch])
-            for window, state in zip(batch, read, strict=True):
-                states[window.fresh : window.stop] = state[window.fresh - window.start : window.stop - window.start]
+        alike: dict[bytes, list[Window]] = {}
+        for window in found:
+            alike.setdefault(pieces[window.start : window.stop].tobytes(), []).append(window)
+        at_once = BATCH_PIECES_CPU if this_device().type == "cpu" else BATCH_PIECES
+        for batch in by_length([first for first, *_ in alike.values()], at_once):
+            parts = [pieces[window.start : window.stop] for window in batch]
+            for part, state in zip(parts, self._read(parts), strict=True):
+                for window in alike[part.tobytes()]:
+                    states[window.fresh : window.stop] = state[window.fresh - window.start : len(part)]
         return states
 
     def _read(self, parts: Sequence[NDArray[np.int64]]) -> Tensor:

@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxrflow.igcl.figures import HEIGHT, WIDTH
-from cxrflow.igcl.labelled_subsets import LINEAR
-from cxrflow.igcl.measures import AUROC
+from cxrflow.igcl.transfer_runs import LINEAR
+from cxrflow.label_measures import AUROC
 from cxrflow.plotting import (
     caption,
     colours_by_place,

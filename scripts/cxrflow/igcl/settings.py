@@ -26,6 +26,9 @@ class ImageEncoderSettings(Settings):
     timm's published weights (cached beforehand), or null: from scratch."""
     widths: tuple[Annotated[int, Field(ge=16)], ...] = Field(default=(48, 96), min_length=1)
     """Channels of each stage of `resnet_small`, as in backbone.network; other networks have their own."""
+    grid: int = Field(default=4, gt=0)
+    """`resnet_small` is pooled over the whole radiograph and, with more than 1, over each of so many by so many parts
+    of it as well: graphs tell the left lung from the right one."""
 
 
 class SmallGraphEncoderSettings(GraphEncoderSettings):
@@ -47,7 +50,7 @@ class PretrainingSettings(Settings):
     """Training ends after more than so many epochs in a row without a higher recall."""
     batch_size: int = Field(default=64, gt=1)
     """Pairs per step: each is a negative of the others."""
-    frozen_batches: int | None = Field(default=168, ge=0)
+    frozen_batches: int | None = Field(default=210, ge=0)
     """Batches at the beginning in which the image encoder does not learn (published: 20); null: it never does."""
     learning_rate: float = Field(default=1e-3, gt=0)
     """Rate of AdamW."""

@@ -25,8 +25,8 @@ from cxrflow.igcl.classifiers import (
     train_classifier,
 )
 from cxrflow.igcl.initialisation import Source, encoder_of
-from cxrflow.igcl.labelled_subsets import FINETUNING, LINEAR, Run, runs_of
 from cxrflow.igcl.settings import DataSettings, ImageEncoderSettings
+from cxrflow.igcl.transfer_runs import FINETUNING, LINEAR, Run, runs_of
 from cxrflow.igcl.transfer_settings import TransferSettings
 from cxrflow.labelled_subsets import labelled_places
 from cxrflow.training import Resume, arithmetic, fingerprint, prepare_torch, this_device

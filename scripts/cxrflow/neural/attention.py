@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from cxrflow.cohort.cohort_files import CohortFiles
-from cxrflow.files import atomic_array, atomic_path, write_table
+from cxrflow.files import atomic_array, atomic_path, write_arrays, write_table
 from cxrflow.neural.alignment import read_entity_characters
 from cxrflow.neural.dataset import split_samples
 from cxrflow.neural.settings import PATCHES, AttentionSettings, DataSettings, VlmSettings
@@ -91,8 +91,7 @@ def export_attention(
                 scores[name][part] = attend(model, patches, *guide.tokens(words, part, length, attention.tokens))
     with atomic_path(outputs.norms) as temporary:
         np.save(temporary, norms)
-    with atomic_path(outputs.attention) as temporary, temporary.open("wb") as stream:
-        np.savez(stream, **scores)
+    write_arrays(outputs.attention, scores.items())
     write_table(outputs.images, samples[["image_id", "patient_id", "study_id", "split"]])
     logger.info("%s: attention of %d radiographs to %s texts", split, len(samples), ", ".join(guides))
 

@@ -9,54 +9,35 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from cxrflow.augment import Augmentation
 from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.cohort.store import ImageStore
 from cxrflow.errors import UserError
 from cxrflow.neural.tokenizer import encode, trimmed
-from cxrflow.radiographs import read_images, shuffled_epoch
+from cxrflow.radiographs import ShuffledBatches, StoredRadiographs
 
 
 @dataclass(frozen=True)
-class RadiographReports:
+class RadiographReports(StoredRadiographs):
     """Paired images, tokens (N, T) int64 and findings (N, C) float32 of some images, in the order of `rows`."""
 
-    images: np.ndarray
-    rows: np.ndarray
     tokens: Tensor
     findings: Tensor
 
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def batch(self, places: np.ndarray) -> dict[str, Tensor]:
-        """Return images (B, 1, S, S) float32 in 0..1, tokens without needless padding, and findings."""
+    def beside(self, places: np.ndarray) -> dict[str, Tensor]:
+        """Return tokens without needless padding, and findings."""
         chosen = torch.from_numpy(places)
-        return {
-            "images": read_images(self.images, self.rows[places]),
-            "tokens": trimmed(self.tokens[chosen]),
-            "findings": self.findings[chosen],
-        }
+        return {"tokens": trimmed(self.tokens[chosen]), "findings": self.findings[chosen]}
 
 
-@dataclass(frozen=True)
-class AugmentedBatches:
-    """Training batches; order and augmentation are functions of (seed, epoch).
+@dataclass(frozen=True, kw_only=True)
+class AugmentedBatches(ShuffledBatches):
+    """Training batches; the first `without_reports` epochs hold no tokens: the model learns the findings alone."""
 
-    The first `without_reports` epochs hold no tokens: the model learns the findings alone.
-    """
-
-    data: RadiographReports
-    size: int
-    seed: int
     without_reports: int = 0
-
-    def __len__(self) -> int:
-        return -(-len(self.data) // self.size)
 
     def epoch(self, number: int) -> Iterator[dict[str, Tensor]]:
         """Yield one epoch in a fresh order; the last batch may be smaller."""
-        for batch in shuffled_epoch(self.data, self.size, self.seed, number, Augmentation()):
+        for batch in super().epoch(number):
             if number < self.without_reports:
                 del batch["tokens"]
             yield batch

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cxrflow.metrics import auroc, estimate, holm, interval, resample_weights, two_sided_p
+from cxrflow.measured import Measured, difference
+from cxrflow.metrics import auroc, estimate, holm, interval, resample_weights
 from cxrflow.neural.settings import NO_TEXT, WHOLE, EvaluationSettings
 from cxrflow.neural.variants import BLIND
 from cxrflow.ranking import Ranking
@@ -30,13 +31,12 @@ class Key(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """One variant: its images (seed by seed), how many patients and positives, and for each metric the mean over seeds
-    of its value and of its resamples (R,)."""
+    """One variant: its images seed by seed, how many patients and positives, and the mean over seeds of each metric."""
 
     images: dict[int, NDArray]
     n_patients: int
     n_positive: int
-    measured: dict[str, tuple[float, NDArray[np.float64]]]
+    measured: dict[str, Measured]
 
 
 def evaluate_predictions(measured: Mapping[Key, Scored], cohort: str, simulated: bool) -> pd.DataFrame:
@@ -50,7 +50,10 @@ def evaluate_predictions(measured: Mapping[Key, Scored], cohort: str, simulated:
     for key, scored in measured.items():
         about = {"cohort": cohort, "simulated": simulated, "n_patients": scored.n_patients}
         about |= {"n_seeds": len(scored.images), **key._asdict(), "n_positive": scored.n_positive}
-        rows += [{**about, "metric": name, **interval(*found)._asdict()} for name, found in scored.measured.items()]
+        rows += [
+            {**about, "metric": name, **interval(found.value, found.resampled)._asdict()}
+            for name, found in scored.measured.items()
+        ]
     return pd.DataFrame(rows)
 
 
@@ -112,12 +115,7 @@ def _changes(scored: Scored, other: Scored) -> dict[str, dict[str, float]]:
         np.array_equal(images, other.images[seed]) for seed, images in scored.images.items()
     ):
         raise ValueError("paired variants must have the same seeds and images")
-    changes = {}
-    for name, (value, resampled) in scored.measured.items():
-        change = resampled - other.measured[name][1]
-        bounds = interval(value - other.measured[name][0], change)
-        changes[name] = {**bounds._asdict(), "p": np.nan if np.isnan(bounds.value) else two_sided_p(change)}
-    return changes
+    return {name: difference(found, other.measured[name]) for name, found in scored.measured.items()}
 
 
 def scored_variants(predictions: Sequence[Path], settings: EvaluationSettings) -> dict[Key, Scored]:
@@ -147,7 +145,7 @@ def _scored(seeds: Sequence[pd.DataFrame], weights: NDArray[np.float32]) -> Scor
         for ranking, rows in zip(rankings, seeds, strict=True)
     ]
     means = zip(METRICS, np.mean(values, axis=0), np.mean(resampled, axis=0), strict=True)
-    measured = {name: (float(value), areas) for name, value, areas in means}
+    measured = {name: Measured(float(value), areas, len(seeds), np.nan) for name, value, areas in means}
     return Scored(images, seeds[0]["patient_id"].nunique(), int(seeds[0]["y"].sum()), measured)
 
 

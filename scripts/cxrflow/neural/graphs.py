@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrflow.files import atomic_path
+from cxrflow.files import write_arrays
 from cxrflow.neural.centrality import betweenness
 from cxrflow.neural.pruning import kept_counts
 from cxrflow.neural.report_graphs import ReportGraphs, read_text_graphs
@@ -61,8 +61,7 @@ class Graphs:
             fields = dict(vars(reports))
             arrays["vectors"] = fields.pop("vectors")
             arrays |= {f"report_{text}.{name}": array for name, array in fields.items()}
-        with atomic_path(path) as temporary, temporary.open("wb") as stream:
-            np.savez(stream, **arrays)
+        write_arrays(path, arrays.items())
 
     @classmethod
     def load(cls, path: Path) -> "Graphs":

@@ -1,15 +1,14 @@
 """A vector for every report entity: hashed words, or the states of a BERT such as CXR-BERT."""
 
 import logging
-import zlib
 from collections.abc import Sequence
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxrflow.bert import load_bert
+from cxrflow.hashed_words import hashed_vectors
 from cxrflow.neural.settings import GraphSettings
 
 if TYPE_CHECKING:
@@ -41,17 +40,6 @@ def entity_vectors(entities: Sequence[Entity], settings: GraphSettings) -> NDArr
     return np.concatenate([words, np.array(labels, dtype=np.float32).reshape(-1, len(ENTITY_LABELS))], axis=1)
 
 
-def hashed_vectors(texts: Sequence[str], width: int) -> NDArray[np.float32]:
-    """Return (n, width): signed hashes of words and letter triples at length 1, the same on every machine."""
-    vectors = np.zeros((len(texts), width), dtype=np.float32)
-    for vector, text in zip(vectors, texts, strict=True):
-        for gram in _grams(text.lower()):
-            code = _code(gram)
-            vector[(code >> 1) % width] += 1.0 if code & 1 else -1.0
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, length, out=vectors, where=length > 0)
-
-
 def bert_vectors(texts: Sequence[str], name: str) -> NDArray[np.float32]:
     """Return (n, d): the last hidden states of a BERT, averaged over each text's word pieces.
 
@@ -77,17 +65,3 @@ def _mean_states(tokenizer: Any, model: Any, texts: list[str]) -> "Tensor":
     pieces = (read["attention_mask"] * (1 - read.pop("special_tokens_mask"))).unsqueeze(-1).float()
     states = model(**read).last_hidden_state.float()
     return (states * pieces).sum(dim=1) / pieces.sum(dim=1).clamp(min=1)
-
-
-def _grams(text: str) -> list[str]:
-    words = text.split()
-    return [*words, *(f"#{part}" for word in words for part in _triples(f"<{word}>"))]
-
-
-def _triples(word: str) -> list[str]:
-    return [word[start : start + 3] for start in range(len(word) - 2)]
-
-
-@cache
-def _code(gram: str) -> int:
-    return zlib.crc32(gram.encode())

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxrflow.errors import UserError
-from cxrflow.files import atomic_path, write_table
+from cxrflow.files import write_arrays, write_table
 from cxrflow.neural.settings import GRID_SIDE, PATCHES, PruningSettings, TextSettings, ranking_keys
 
 
@@ -97,9 +97,9 @@ def rank_patches(
                 f"The {key} ranking is of {len(order)} radiographs, the exports name {len(whose)}.",
                 "The files come from different runs: delete results/<cohort>/neural/attention and run again.",
             )
-    arrays = {f"order_{key}": order for key, order in orders.items()}
-    with atomic_path(ranking) as temporary, temporary.open("wb") as stream:
-        np.savez(stream, **{name: whose[name].to_numpy(dtype=str) for name in whose.columns}, **arrays)
+    arrays = {name: whose[name].to_numpy(dtype=str) for name in whose.columns}
+    arrays |= {f"order_{key}": order for key, order in orders.items()}
+    write_arrays(ranking, arrays.items())
     write_table(kept, kept_table(settings))
 
 

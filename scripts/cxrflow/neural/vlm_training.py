@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.files import write_table
-from cxrflow.metrics import auroc
 from cxrflow.neural.dataset import AugmentedBatches, RadiographReports, pair
 from cxrflow.neural.settings import DataSettings, VlmSettings
 from cxrflow.neural.tokenizer import published_tokenizer, save_tokenizer, train_tokenizer
 from cxrflow.neural.vlm import VisionLanguageModel, vlm_loss
 from cxrflow.radiographs import in_order
+from cxrflow.ranking import class_aurocs
 from cxrflow.training import (
     Batch,
     Plan,
@@ -26,8 +26,8 @@ from cxrflow.training import (
     fingerprint,
     fit,
     is_main_process,
+    machine_facts,
     prepare_torch,
-    process_count,
 )
 from cxrflow.weights import save_weights
 
@@ -95,14 +95,14 @@ def _fit(
 
     def measure(network: nn.Module) -> dict[str, float]:
         losses, logits = evaluate(network, validate, settings)
-        areas = {f"auroc {label}": float(area) for label, area in zip(labels, _areas(validate, logits), strict=True)}
-        return {"validation_loss": sum(losses), "generation": losses[0], "classification": losses[1], **areas}
+        areas = class_aurocs(validate.findings.numpy(), logits).tolist()
+        by_label = {f"auroc {label}": area for label, area in zip(labels, areas, strict=True)}
+        return {"validation_loss": sum(losses), "generation": losses[0], "classification": losses[1], **by_label}
 
     optimiser = torch.optim.AdamW(model.parameter_groups(settings), weight_decay=0.01, fused=True)
     plan = Plan(settings.epochs, settings.seed, settings.precision, settings.accumulation, settings.schedule)
-    batches = AugmentedBatches(
-        train, settings.batch_size, settings.seed, int(settings.findings_first * settings.epochs)
-    )
+    findings_first = int(settings.findings_first * settings.epochs)
+    batches = AugmentedBatches(train, settings.batch_size, settings.seed, without_reports=findings_first)
     progress = fit(model, optimiser, batches, step, measure, plan, resume)
     model.eval()
     with torch.no_grad():
@@ -124,11 +124,6 @@ def evaluate(
         classification += share * (whole - float(output.generation_loss))
         logits.append(output.finding_logits.float().cpu().numpy())
     return (generation, classification), np.concatenate(logits)
-
-
-def _areas(data: RadiographReports, logits: np.ndarray) -> list[float]:
-    columns = zip(data.findings.numpy().T, logits.T, strict=True)
-    return [auroc(truth[~np.isnan(truth)], score[~np.isnan(truth)])[0] for truth, score in columns]
 
 
 def _predictions(samples: pd.DataFrame, logits: np.ndarray, labels: list[str]) -> pd.DataFrame:
@@ -154,8 +149,7 @@ def _tokenizer(samples: pd.DataFrame, settings: VlmSettings) -> Tokenizer:
 
 def _facts(data: DataSettings, settings: VlmSettings, threads: int) -> dict:
     chosen = {"data": data.model_dump(mode="json"), "vlm": settings.model_dump(mode="json")}
-    machine = {"threads": threads, "processes": process_count(), "arithmetic": arithmetic(settings.precision)}
-    return {**chosen, **machine}
+    return {**chosen, **machine_facts(threads, settings.precision)}
 
 
 def _size(model: nn.Module) -> int:

@@ -3,12 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrflow.measured import MEAN, Measured
+from cxrflow.label_measures import label_areas
 from cxrflow.patchib.exported import Exported, TestSet
 from cxrflow.patchib.measures import Key, Measures
 from cxrflow.probe import probe_scores
-from cxrflow.ranking import Ranking
-from cxrflow.resampled_areas import resampled_areas
 
 PROBE, ZERO_SHOT, ONE_PROMPT = "linear probe", "zero-shot", "zero-shot, one prompt"
 
@@ -30,7 +28,8 @@ def classification_measures(export: Exported, test: TestSet, train_truth: NDArra
             ONE_PROMPT: images @ prompts[0, :, 0].T,
         }
         for task, values in scores.items():
-            found |= _areas(Key(export.model, task, embedding, "", ""), values, test)
+            areas = label_areas(test.truth, values, test.labels, test.patient, test.drawn)
+            found |= {Key(export.model, task, embedding, *name): number for name, number in areas.items()}
     return found
 
 
@@ -43,30 +42,3 @@ def zero_shot_scores(images: NDArray, prompts: NDArray) -> NDArray:
     mean = prompts.mean(axis=0)
     mean /= np.linalg.norm(mean, axis=-1, keepdims=True)
     return images @ (mean[:, 0] - mean[:, 1]).T
-
-
-def _areas(key: Key, scores: NDArray, test: TestSet) -> Measures:
-    """Return AUROC and average precision per label that can be scored, and their means over these labels."""
-    found: Measures = {}
-    for label, outcome, score in zip(test.labels, test.truth.T, scores.T, strict=True):
-        if np.isnan(score).any():
-            continue
-        ranking = Ranking.of(outcome, score)
-        if ranking.one_outcome:
-            continue
-        areas = resampled_areas(ranking, test.patient, test.drawn)
-        share = ranking.positives / len(ranking.order)
-        found[key._replace(label=label, metric="auroc")] = Measured(ranking.auroc(), areas[0], 1, 0.5)
-        found[key._replace(label=label, metric="auprc")] = Measured(ranking.average_precision(), areas[1], 1, share)
-    return found | _means(key, found)
-
-
-def _means(key: Key, found: Measures) -> Measures:
-    means: Measures = {}
-    for metric in ("auroc", "auprc"):
-        parts = [measured for own, measured in found.items() if own.metric == metric]
-        if parts:
-            resampled = np.nanmean([part.resampled for part in parts], axis=0)
-            value, chance = (float(np.mean([getattr(part, name) for part in parts])) for name in ("value", "chance"))
-            means[key._replace(label=MEAN, metric=metric)] = Measured(value, resampled, 1, chance)
-    return means

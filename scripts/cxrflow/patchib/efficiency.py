@@ -5,7 +5,8 @@ told beside it.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from cxrflow.cohort.cohort_files import CohortFiles
-from cxrflow.efficiency import Cost, counted, peak_bytes, seconds_per_pass
+from cxrflow.efficiency import Cost, counted, image_pass, peak_bytes, seconds_per_pass
 from cxrflow.files import write_twins
 from cxrflow.measured import Common
 from cxrflow.patchib.master_lines import read_master
@@ -72,7 +73,7 @@ def efficiency_table(
     cases = [(name, model, share) for name, model in models.items() for share in _shares(model, settings.keep_ratios)]
     batch = data.batch(np.arange(min(settings.efficiency_batch, len(data))))
     images, tokens = (batch[name].to(this_device()) for name in ("images", "tokens"))
-    passes = [_image_pass(model.to(this_device()).eval(), images, share) for _, model, share in cases]
+    passes = [image_pass(partial(model.to(this_device()).eval().see, share=share), images) for _, model, share in cases]
     seconds = seconds_per_pass(passes)
     rows = []
     for (name, model, share), work, took in zip(cases, passes, seconds, strict=True):
@@ -121,13 +122,3 @@ def _own_share(model: PatchModel, share: float | None) -> float:
     if share is not None:
         return share
     return float(model.scorer.keep) if model.scorer is not None else 1.0
-
-
-def _image_pass(model: PatchModel, images: Tensor, share: float | None) -> Callable[[], object]:
-    @torch.no_grad()
-    def work() -> None:
-        model.see(images, share)
-        if images.is_cuda:
-            torch.cuda.synchronize()
-
-    return work

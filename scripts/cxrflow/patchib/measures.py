@@ -6,8 +6,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from cxrflow import measured
-from cxrflow.measured import MEAN, Common, Measured, difference
-from cxrflow.metrics import holm
+from cxrflow.measured import MEAN, Common, Measured
 
 
 class Key(NamedTuple):
@@ -34,12 +33,8 @@ def differences_table(measures: Measures, against: str, common: Common) -> pd.Da
     `value` is the mean over seeds of one minus that of the other, on the same resamples of patients; `p_holm` is
     adjusted for all models and embeddings that are compared by one task and metric. Means over labels only.
     """
-    rows = [
-        {**common, **key._asdict(), "against": against, **difference(measures[key], measures[other])}
-        for key, other in _compared(measures, against)
-    ]
-    table = pd.DataFrame(rows, columns=[*common, *Key._fields, "against", "value", "low", "high", "p"])
-    return table.assign(p_holm=table.groupby(["task", "metric"])["p"].transform(lambda p: holm(p.to_numpy())))
+    pairs = _compared(measures, against)
+    return measured.differences_table(measures, pairs, Key._fields, common, ("task", "metric"))
 
 
 def _compared(measures: Measures, against: str) -> Iterator[tuple[Key, Key]]:

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from cxrflow.forgetting.settings import ExemplarSettings, ForgettingSettings
 from cxrflow.patchib.data_settings import MasterSettings
 from cxrflow.settings import Precision, Settings
 
@@ -250,3 +251,44 @@ class PatchibSettings(Settings):
     """Training of each model."""
     evaluation: EvaluationSettings = EvaluationSettings()
     """Measurement."""
+    forgetting_model: str | None = None
+    """Whose patches are taken away when forgetting is analysed; null: the last model that selects patches."""
+    forgetting: ForgettingSettings = ForgettingSettings()
+    """Which labels a linear probe forgets when patches are taken away."""
+    exemplars: ExemplarSettings = Field(default=ExemplarSettings(), validate_default=True)
+    """Radiographs that are read differently without these patches; `level` is 1 - one of evaluation.keep_ratios, and
+    where it is not given that of the smallest."""
+
+    @field_validator("exemplars")
+    @classmethod
+    def _level_of_the_smallest_share(cls, exemplars: ExemplarSettings, told: ValidationInfo) -> ExemplarSettings:
+        smallest = min(told.data["evaluation"].keep_ratios, default=1) if "evaluation" in told.data else 1
+        if "level" in exemplars.model_fields_set or smallest == 1:
+            return exemplars
+        return exemplars.model_copy(update={"level": round(1 - smallest, 6)})
+
+    @model_validator(mode="after")
+    def _forgetting_has_its_shares(self) -> Self:
+        chosen = forgetting_model(self)
+        if chosen is None:
+            return self
+        if chosen not in masking_models(self):
+            raise ValueError(f"forgetting_model {chosen!r} is not among the models with a mask: {masking_models(self)}")
+        levels = [round(1 - share, 6) for share in self.evaluation.keep_ratios]
+        if 0 not in levels or self.exemplars.level not in levels:
+            raise ValueError(
+                f"forgetting compares all patches (1) with fewer, at exemplars.level {self.exemplars.level} with those "
+                f"of which so much is taken away: evaluation.keep_ratios are {list(self.evaluation.keep_ratios)}"
+            )
+        return self
+
+
+def masking_models(settings: PatchibSettings) -> list[str]:
+    """Return the models that select patches."""
+    return [name for name, model in settings.models.items() if model.mask is not None]
+
+
+def forgetting_model(settings: PatchibSettings) -> str | None:
+    """Return the model whose patches are taken away when forgetting is analysed; None where none selects patches."""
+    masking = masking_models(settings)
+    return settings.forgetting_model or (masking[-1] if masking else None)

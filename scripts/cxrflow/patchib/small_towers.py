@@ -132,7 +132,7 @@ def _learn_words(
     places = np.array_split(every, -(-len(every) // settings.batch_size))
 
     def measure(network: nn.Module) -> dict[str, float]:
-        return mean_losses(network, map(validate.texts_at, places))
+        return mean_losses(network, map(validate.beside, places))
 
     optimiser = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.02, fused=True)
     plan = Plan(settings.epochs_words, settings.seed, settings.precision, schedule="cosine", warmup=0.1, select="text")
@@ -161,7 +161,7 @@ def _learn_pairs(
     plan = Plan(
         settings.epochs_pairs, settings.seed, settings.precision, schedule="cosine", warmup=0.1, whole_batches=True
     )
-    batches = PairBatches(train, settings.batch_size, settings.seed, settings.epochs_pairs)
+    batches = PairBatches(train, settings.batch_size, settings.seed, epochs=settings.epochs_pairs)
     history = fit(model, optimiser, batches, step, measure, plan, resume).history
     return pd.DataFrame(history).assign(phase="pairs")
 

@@ -22,12 +22,11 @@ from cxrflow.training import (
     Batch,
     Plan,
     Resume,
-    arithmetic,
     fingerprint,
     fit,
     is_main_process,
+    machine_facts,
     prepare_torch,
-    process_count,
     rate_factor,
 )
 from cxrflow.weights import load_weights, save_weights
@@ -74,8 +73,8 @@ class ModelChoice:
         del model["seeds"]  # which other seeds are trained changes nothing for this one
         plain = {"model": model, "training": self.training.model_dump(mode="json")}
         towers = {"towers": self.towers, "image_size": self.image_size, "context_length": self.context_length}
-        machine = {"threads": self.threads, "processes": process_count()}
-        return {**plain, **towers, **machine, "seed": self.seed, "arithmetic": arithmetic(self.training.precision)}
+        machine = machine_facts(self.threads, self.training.precision)
+        return {**plain, **towers, **machine, "seed": self.seed}
 
 
 @dataclass(frozen=True)
@@ -169,7 +168,7 @@ def _fit(
         patience=settings.patience,
         whole_batches=True,
     )
-    batches = PairBatches(train, settings.batch_size, choice.seed, choice.all_epochs, phase.done)
+    batches = PairBatches(train, settings.batch_size, choice.seed, epochs=choice.all_epochs, done=phase.done)
     progress = fit(model, optimiser, batches, step, measure, plan, resume)
     rates = [phase.rate * _highest_factor(int(row["epoch"]), plan) for row in progress.history]
     return pd.DataFrame(progress.history).assign(phase=phase.name, learning_rate=rates)

@@ -5,12 +5,12 @@ import torch
 from torch import nn
 
 from cxrflow.contrastive import contrastive_loss
-from cxrflow.metrics import auroc
 from cxrflow.patchib.embedding import OWN, embed_images, embed_pairs
 from cxrflow.patchib.model import PatchModel
 from cxrflow.patchib.pairs import Pairs
 from cxrflow.patchib.settings import TrainingSettings
 from cxrflow.probe import probe_scores
+from cxrflow.ranking import class_aurocs
 from cxrflow.retrieval import mean_recall
 
 SELECTED = "selected"
@@ -49,13 +49,10 @@ class Validation:
 
 def mean_area(scores: np.ndarray, data: Pairs) -> float:
     """Return the mean AUROC over the labels that can be scored; 0.5 where none can."""
-    areas = [
-        float(auroc(outcome[~np.isnan(outcome)], score[~np.isnan(outcome)])[0])
-        for outcome, score in zip(data.labels.numpy().T, scores.T, strict=True)
-        if not np.isnan(score).any()
-    ]
-    known = [area for area in areas if not np.isnan(area)]
-    return float(np.mean(known)) if known else 0.5
+    scored = ~np.isnan(scores).any(axis=0)
+    areas = class_aurocs(data.labels.numpy()[:, scored], scores[:, scored])
+    known = areas[~np.isnan(areas)]
+    return float(np.mean(known)) if len(known) else 0.5
 
 
 def pair_loss(images: np.ndarray, texts: np.ndarray, scale: float, size: int) -> float:

@@ -10,8 +10,8 @@ import yaml
 
 from cxrflow.config import Config, parse_config, systems_of
 from cxrflow.durations import Durations, rule_durations, spoken
+from cxrflow.last_words import FIRST_LOOK
 from cxrflow.settings import System
-from cxrflow.summary import FIRST_LOOK
 
 SYSTEMS: dict[System, str] = {
     "neural": "which patches of a radiograph a vision-language model's attention keeps, and what a graph network still "

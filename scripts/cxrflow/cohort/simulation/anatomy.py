@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrflow.files import atomic_path
+from cxrflow.files import write_arrays
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -61,9 +61,8 @@ class Anatomy:
 
 def save_anatomy(anatomy: Anatomy, path: Path) -> None:
     """Write the anatomy as one npz; equal anatomies give equal bytes."""
-    arrays = {name: getattr(anatomy, name) for name in _ARRAYS}
-    with atomic_path(path) as temporary:
-        np.savez(temporary, geometry=np.array([anatomy.spacing, anatomy.centre], dtype=np.float64), **arrays)
+    geometry = np.array([anatomy.spacing, anatomy.centre], dtype=np.float64)
+    write_arrays(path, [("geometry", geometry), *((name, getattr(anatomy, name)) for name in _ARRAYS)])
 
 
 def load_anatomy(path: Path) -> Anatomy:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cxrflow.cohort.labels import LESION_TYPES
-from cxrflow.files import atomic_path
+from cxrflow.files import write_arrays
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -75,9 +75,8 @@ def _places(inside: NDArray[np.bool_], code: int, spacing: Spacing) -> Floats:
 
 def save_volume(volume: CtVolume, path: Path) -> None:
     """Write the volume as one npz; equal volumes give equal bytes."""
-    spacing = np.array(volume.spacing, dtype=np.float64)
-    with atomic_path(path) as temporary:
-        np.savez(temporary, hounsfield=volume.hounsfield, tissue=volume.tissue, places=volume.places, spacing=spacing)
+    arrays = {name: getattr(volume, name) for name in ("hounsfield", "tissue", "places")}
+    write_arrays(path, [*arrays.items(), ("spacing", np.array(volume.spacing, dtype=np.float64))])
 
 
 def load_volume(path: Path) -> CtVolume:

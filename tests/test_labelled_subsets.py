@@ -2,12 +2,9 @@
 
 import numpy as np
 import pandas as pd
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxrflow.igcl.labelled_subsets import levels_of, runs_of
-from cxrflow.igcl.transfer_settings import LinearSettings, TransferSettings
 from cxrflow.labelled_subsets import Level, labelled_places
 
 LABELS = ["Edema", "Fracture"]
@@ -64,16 +61,3 @@ def test_the_order_of_rows_changes_no_patient() -> None:
             set(table["patient_id"].iloc[labelled_places(table, LABELS, level, 0)]) for table in (samples, turned)
         )
         assert one == other
-
-
-def test_runs_are_every_level_with_every_seed() -> None:
-    linear = LinearSettings(fractions=(1.0, 0.1), shots=(5,), seeds=(0, 1))
-    chosen = TransferSettings(linear=linear, finetuning=None)
-    assert [level.name for level in levels_of(linear)] == ["0.1", "1", "5-shot"]
-    assert len({run.name for run in runs_of(chosen)}) == 6
-
-
-@pytest.mark.parametrize("bad", [{"fractions": (), "shots": ()}, {"fractions": (0.1, 0.1)}, {"fractions": (0.0,)}])
-def test_settings_without_or_with_double_levels_are_errors(bad: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="fractions"):
-        LinearSettings.model_validate(bad)

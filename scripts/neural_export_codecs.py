@@ -1,8 +1,10 @@
-"""Run the trained encoder over the radiographs after a codec: JPEG or down-sampling.
+"""Run the trained encoder over the radiographs after each codec: JPEG or down-sampling.
 
-Needs: the model, the cohort's tables and images. Leaves: features of the decoded images and their bytes, by split.
+Needs: the model, the cohort's tables and images. Leaves: features of the decoded images and their bytes, by codec and
+split.
 """
 
+from itertools import product
 from pathlib import Path
 
 from cxrflow.cohort.cohort_files import CohortFiles
@@ -12,12 +14,13 @@ from cxrflow.neural.settings import DataSettings, VlmSettings
 
 with script_run(snakemake):
     read, made, params = snakemake.input, snakemake.output, snakemake.params
-    for split, features, sizes in zip(params.splits, made.features, made.sizes, strict=True):
+    parts = zip(product(params.codecs, params.splits), made.features, made.sizes, strict=True)
+    for (codec, split), features, sizes in parts:
         export_codec(
             CohortFiles.of(read),
             Path(read.weights),
             split,
-            snakemake.wildcards.codec,
+            codec,
             CodecFiles(Path(features), Path(sizes)),
             DataSettings.model_validate(params.data),
             VlmSettings.model_validate(params.settings),

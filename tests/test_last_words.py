@@ -5,7 +5,7 @@ import pytest
 from benchmarks.overhead import covered, overhead
 
 from cxrflow.durations import rule_durations, spoken
-from cxrflow.summary import failed, finished
+from cxrflow.last_words import failed, finished
 
 HEADER = "s\th:m:s\tcpu_time\n"
 

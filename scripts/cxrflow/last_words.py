@@ -8,6 +8,9 @@ from pathlib import Path
 from cxrflow.durations import Durations, rule_durations, spoken
 
 FIRST_LOOK = (
+    "summary/leaderboard.png",
+    "summary/claims.csv",
+    "summary/compression.png",
     "neural/auc_vs_kept.png",
     "neural/gallery.png",
     "prunecxr/overall.png",
