@@ -200,7 +200,8 @@ def forgetting_files(places):
 
 def forgetting_system(place):
     """The system that an analysis of forgetting is about."""
-    return FORGETTING[place.partition("/")[2]]["system"]
+    _, _, room = place.partition("/")
+    return FORGETTING[room]["system"]
 
 
 def shows_exemplars(place):
