@@ -17,7 +17,7 @@ def overhead(root: Path, cores: int) -> str:
         started = datetime.strptime(log.name.split(".")[0], "%Y-%m-%dT%H%M%S").timestamp()
         if spans := working_spans(root / "results/benchmarks", started):
             wall = max(end for _, end in spans) - started
-            idle, at_once = 1 - covered(spans) / wall, sum(end - start for start, end in spans) / wall
+            idle, at_once = max(0.0, 1 - covered(spans) / wall), sum(end - start for start, end in spans) / wall
             return (
                 f"The last run ({len(spans)} jobs) took {wall:.0f} s; no rule worked in {idle:.1%} of it (goal: under "
                 f"{GOAL:.0%}), and {at_once:.2f} jobs at once on average, {cores} cores being there."

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
-from matplotlib.image import AxesImage
 
 from cxrflow.files import atomic_path
 
@@ -100,7 +99,7 @@ def save_figure(figure: "Figure", *outputs: Path, compression: int = 6) -> None:
 @contextmanager
 def _images_left_out(figure: "Figure") -> Iterator[None]:
     """Leave images out of what is drawn inside the block: bringing them to size takes long, and moves nothing else."""
-    images = [image for image in figure.findobj(AxesImage) if image.get_visible()]
+    images = [image for axes in figure.axes for image in axes.get_images() if image.get_visible()]
     for image in images:
         image.set_visible(False)
     yield

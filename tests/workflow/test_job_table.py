@@ -52,7 +52,7 @@ def dry_run(copy):
     for file in (copy.root / file for cohort in config.run.cohorts for file in raw_files(cohorts[cohort])):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
-    done = copy.snakemake("--dry-run", "--quiet", "rules", "--configfile", *LAYERS)
+    done = copy.snakemake("--dry-run", "--forceall", "--quiet", "rules", "--configfile", *LAYERS)
     assert done.returncode == 0, done.stderr[-4000:]
     counted = [line.split() for line in done.stdout.splitlines()]
     jobs = {row[0]: int(row[1]) for row in counted if len(row) == 2 and row[1].isdigit()}

@@ -157,6 +157,7 @@ def test_editing_a_module_reruns_exactly_the_rules_that_import_it(finished):
     assert edited(finished, "neural/gallery.py") == {"neural_plot_gallery"}
     assert edited(finished, "patchib/mask_tables.py") == {
         *("patchib_measure", "patchib_plot_ablation", "patchib_plot_shares", "patchib_plot_removal"),
+        *("summary_leaderboard", "summary_claims", "summary_pointing"),
     }
     assert edited(finished, "last_words.py") == set()
     assert edited(finished, "prunecxr/storage.py") == {

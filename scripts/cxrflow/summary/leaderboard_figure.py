@@ -33,7 +33,7 @@ def plot_leaderboard(table: pd.DataFrame, outputs: Sequence[Path], images: str) 
         )
         _draw_order(left, rows, colours)
         _draw_cost(right, rows, colours)
-        caption(figure, _caption(rows, table), bool(rows["simulated"].all()), images)
+        caption(figure, _caption(rows, table), bool(table["simulated"].all()), images)
         save_figure(figure, *outputs)
 
 
@@ -62,7 +62,8 @@ def _draw_cost(axis: "Axes", rows: pd.DataFrame, colours: dict[str, str]) -> Non
     axis.axhline(0.5, color="0.35", linestyle=":", linewidth=1.3)
     axis.set_xlabel("multiplications of one image")
     axis.set_ylabel("mean AUROC")
-    axis.legend(fontsize=9, loc="lower right")
+    if rows["macs"].notna().any():
+        axis.legend(fontsize=9, loc="lower right")
 
 
 def _spoken(row: dict) -> str:
@@ -72,6 +73,8 @@ def _spoken(row: dict) -> str:
 
 
 def _caption(rows: pd.DataFrame, table: pd.DataFrame) -> str:
+    if rows.empty:
+        return f"{table['cohort'].iloc[0]}: no label has both outcomes in the train and in the test split."
     labels = table.loc[(table["task"] == PROBE) & (table["label"] != MEAN), "label"].nunique()
     return (
         f"{rows['cohort'].iloc[0]}, test split, {int(rows['n_patients'].iloc[0]):,} patients, mean over {labels} "
