@@ -450,11 +450,6 @@ def patchib_weights(wildcards):
     return [f"{base}_{seed}.safetensors" for seed in config["patchib"]["models"][wildcards.model]["seeds"]]
 
 
-def patchib_seeds():
-    """The seeds of each model of patchib."""
-    return {model: about["seeds"] for model, about in config["patchib"]["models"].items()}
-
-
 def igcl_source(wildcards):
     """The cohort whose radiographs and reports the encoders of igcl learn from: a cohort's own, or the one named."""
     return config["igcl"]["pretrained_on"].get(wildcards.cohort, wildcards.cohort)
@@ -591,50 +586,6 @@ def image_kind(wildcards):
     return "CT slices" if LAYOUTS[config["cohorts"][wildcards.cohort]["format"]].slices else "radiographs"
 
 
-def summary_side_by_side():
-    """What compression and attention of all systems offer, beside each other: what this run has something for."""
-    places = forgetting_places()
-    files = (["results/summary/compression.png"] if places else []) + (
-        ["results/summary/forgotten.csv"] if len(places) > 1 else []
-    )
-    looks = running("neural") or running("patchib") or summary_attention()
-    return files + (["results/summary/pointing.png"] if looks else [])
-
-
 def running(system):
     """The cohorts of the run that a system runs on."""
     return [cohort for cohort in config["run"]["cohorts"] if system in systems_of(settings, cohort)]
-
-
-def summary_stored():
-    """The table of bytes of each analysis of forgetting; empty where the system counts none."""
-    tables = {"neural": "neural/compression.parquet", "prunecxr": "prunecxr/storage.parquet"}
-    files = []
-    for place in forgetting_places():
-        cohort, _, room = place.partition("/")
-        counted = room != "prunecxr" or cohort not in config["prunecxr"]["published"]
-        table = tables.get(FORGETTING[room]["system"])
-        files.append(f"results/{cohort}/{table}" if table and counted else "")
-    return files
-
-
-def summary_attention():
-    """The cohorts on which clear attends to slices: what each is called, and the files that tell where."""
-    cohorts = running("clear") if clear_attends() else []
-    pattern = "results/{cohort}/clear/attention/{encoder}/{seed}.parquet"
-    return [
-        {
-            "cohort": cohort,
-            "simulated": config["cohorts"][cohort]["simulate"] is not None,
-            "attention": [file.format(cohort=cohort) for file in clear_files(pattern)],
-            **{name: file.format(cohort=cohort) for name, file in CLEAR_COHORT.items()},
-        }
-        for cohort in cohorts
-    ]
-
-
-def summary_looks():
-    """The ways to look that a figure shows: attention guided by the text that counts, models of patchib, and controls."""
-    models = [name for name in config["patchib"]["models"] if name in ("A", FORGETTING_MODEL)]
-    heats = [f"model {name}, {kind}" for name in models for kind in ("prompt", "mask")]
-    return [f"attention, {guiding_text(config['neural']['texts']['settings'])} text", "norm", "random", *heats]

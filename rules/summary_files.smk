@@ -1,5 +1,5 @@
 # Which encoders are compared on which cohort, and where their files are: what the rules of the room `summary` ask for.
-# Needs: config, and the functions of common.smk. Leaves: functions of the wildcards.
+# Needs: config, the functions of common.smk, the names of other rooms. Leaves: functions of the wildcards.
 
 
 # Systems whose encoders are run over a cohort's images for its leaderboard; those of the others have features there.
@@ -79,7 +79,7 @@ def summary_compared(wildcards):
     sources = summary_sources(cohort)
     folder = f"{base}/summary/features"
     patchib = {
-        "exports": [(model, seeds, f"{base}/patchib/models/{model}.npz") for model, seeds in patchib_seeds().items()],
+        "exports": [(model, seeds, f"{base}/patchib/models/{model}.npz") for model, seeds in PATCHIB_SEEDS.items()],
         "master": f"{base}/patchib/mimic_master_official_split.jsonl",
         "metrics": f"{base}/patchib/metrics.parquet",
         "efficiency": f"{base}/patchib/efficiency.parquet",
@@ -133,7 +133,7 @@ def summary_training(cohort, own, sources):
                     where = igcl_source(igcl_wildcards(place, name))
                     yield system, place, name, [f"results/benchmarks/{where}/{trained_by}.tsv"]
     if "patchib" in own:
-        for model, seeds in patchib_seeds().items():
+        for model, seeds in PATCHIB_SEEDS.items():
             files = [f"results/benchmarks/{cohort}/patchib_train_{model}_{seed}.tsv" for seed in seeds]
             yield "patchib", cohort, model, files
     if "clear" in own:
@@ -201,3 +201,47 @@ def summary_targets():
 def summary_has_encoders(cohort):
     """Whether a trained encoder has seen the images of a cohort, or will."""
     return bool(summary_sources(cohort)) or bool({"patchib", "clear"} & set(systems_of(settings, cohort)))
+
+
+def summary_side_by_side():
+    """What compression and attention of all systems offer, beside each other: what this run has something for."""
+    places = forgetting_places()
+    files = (["results/summary/compression.png"] if places else []) + (
+        ["results/summary/forgotten.csv"] if len(places) > 1 else []
+    )
+    looks = running("neural") or running("patchib") or summary_attention()
+    return files + (["results/summary/pointing.png"] if looks else [])
+
+
+def summary_stored():
+    """The table of bytes of each analysis of forgetting; empty where the system counts none."""
+    tables = {"neural": "neural/compression.parquet", "prunecxr": "prunecxr/storage.parquet"}
+    files = []
+    for place in forgetting_places():
+        cohort, _, room = place.partition("/")
+        counted = room != "prunecxr" or cohort not in config["prunecxr"]["published"]
+        table = tables.get(FORGETTING[room]["system"])
+        files.append(f"results/{cohort}/{table}" if table and counted else "")
+    return files
+
+
+def summary_attention():
+    """The cohorts on which clear attends to slices: what each is called, and the files that tell where."""
+    cohorts = running("clear") if clear_attends() else []
+    pattern = "results/{cohort}/clear/attention/{encoder}/{seed}.parquet"
+    return [
+        {
+            "cohort": cohort,
+            "simulated": config["cohorts"][cohort]["simulate"] is not None,
+            "attention": [file.format(cohort=cohort) for file in clear_files(pattern)],
+            **{name: file.format(cohort=cohort) for name, file in CLEAR_COHORT.items()},
+        }
+        for cohort in cohorts
+    ]
+
+
+def summary_looks():
+    """The ways to look that a figure shows: attention guided by the text that counts, models of patchib, and controls."""
+    models = [name for name in config["patchib"]["models"] if name in ("A", FORGETTING_MODEL)]
+    heats = [f"model {name}, {kind}" for name in models for kind in ("prompt", "mask")]
+    return [f"attention, {guiding_text(config['neural']['texts']['settings'])} text", "norm", "random", *heats]

@@ -48,7 +48,7 @@ def folder(tmp_path):
     table = pd.DataFrame(rows, columns=columns).assign(embedding="own", against="A", n_patients=40)
     (tmp_path / "patchib").mkdir()
     write_twins(tmp_path / "patchib/differences.csv", table)
-    write_twins(tmp_path / "patchib/efficiency.csv", pd.DataFrame({"model": ["A", "D"], "images_per_s": [10.0, 8.0]}))
+    write_twins(tmp_path / "patchib/efficiency.csv", pd.DataFrame({"model": ["A", "D"], "macs": [8.0, 10.0]}))
     return tmp_path
 
 

@@ -33,7 +33,7 @@ class Compared:
 
     @classmethod
     def of(cls, cohort: str, named: Mapping[str, Any], settings: SummarySettings) -> "Compared":
-        """Return what a rule's parameters name (`summary_compared` in rules/common.smk)."""
+        """Return what a rule's parameters name (`summary_compared` in rules/summary_files.smk)."""
         return cls(
             list(_features(cohort, named, settings)),
             list(_costs(cohort, named)),
