@@ -21,7 +21,8 @@ class SummarySettings(Settings):
     """Images per forward pass."""
     cost_batch: int = Field(default=16, gt=0)
     """Images per pass when speed and memory are measured."""
-    resamples: int = Field(default=1000, gt=0)
-    """Resamples of test patients for intervals."""
+    resamples: int = Field(default=10_000, gt=0)
+    """Resamples of test patients for intervals. All pairs of encoders are compared: p is at least 2 / (resamples + 1),
+    times the number of pairs once it is adjusted, so that few resamples leave no pair sure, whatever it differs by."""
     seed: int = 0
     """Seed of the resamples."""
