@@ -179,13 +179,14 @@ def fit(
     """
     accelerator = _accelerator(arithmetic(plan.precision))
     rates = [group["lr"] for group in optimiser.param_groups]
-    wrapped, prepared = accelerator.prepare(model, optimiser)
+    # The optimiser stays as it is: accelerate's wrapper of it scales gradients of fp16, which nothing here computes in.
+    wrapped = accelerator.prepare(model)
     progress = _load(resume, model, optimiser) or Progress([], _copy(model))
     accelerator.wait_for_everyone()  # all have read the state before one of them replaces or discards it
     while progress.finished < plan.epochs and not _out_of_patience(progress, plan):
         epoch, started = progress.finished, time.monotonic()
         seed_everything(plan.seed, epoch, *_own(accelerator))
-        loss = _train_epoch(accelerator, wrapped, prepared, batches, step, plan, epoch, rates)
+        loss = _train_epoch(accelerator, wrapped, optimiser, batches, step, plan, epoch, rates)
         row = {"epoch": float(epoch), "train_loss": loss, **_validate(wrapped, validate)}
         _record(progress, model, broadcast_object_list([row])[0], plan)  # the last bit decides alike in all of them
         if accelerator.is_main_process:
@@ -209,7 +210,7 @@ def _accelerator(precision: str) -> Accelerator:
 def _train_epoch(
     accelerator: Accelerator,
     model: nn.Module,
-    optimiser: Any,
+    optimiser: torch.optim.Optimizer,
     batches: Batches,
     step: Step,
     plan: Plan,
@@ -278,7 +279,7 @@ def rate_factor(progress: float, plan: Plan) -> float:
     return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
-def _set_rates(optimiser: Any, rates: list[float], factor: float) -> None:
+def _set_rates(optimiser: torch.optim.Optimizer, rates: list[float], factor: float) -> None:
     for group, rate in zip(optimiser.param_groups, rates, strict=True):
         group["lr"] = rate * factor
 

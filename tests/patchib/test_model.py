@@ -60,14 +60,26 @@ def test_e_runs_its_upper_blocks_on_the_kept_patches_alone(folder: str, batch: B
 @torch.no_grad()
 def test_a_pass_on_all_patches_is_the_whole_pass_and_hidden_patches_change_nothing(folder: str, batch: Batch) -> None:
     model = made(folder, ModelSettings())
-    everything = torch.ones(len(batch["images"]), PATCHES)
-    torch.testing.assert_close(embed_kept(model, batch["images"], everything), model.see(batch["images"]).image)
+    everything, first = torch.ones(len(batch["images"]), PATCHES), model.towers.first_tokens(batch["images"])
+    torch.testing.assert_close(embed_kept(model, first, everything), model.see(batch["images"]).image)
     half = everything.clone()
     half[:, PATCHES // 2 :] = 0
-    before = embed_kept(model, batch["images"], half)
+    before = embed_kept(model, first, half)
     changed = model.towers.trunk.pos_embed
     changed[:, 1 + PATCHES // 2 :] += 3.0
-    torch.testing.assert_close(embed_kept(model, batch["images"], half), before)
+    torch.testing.assert_close(embed_kept(model, model.towers.first_tokens(batch["images"]), half), before)
+
+
+@pytest.mark.parametrize("name", ["C", "D", "E"])
+@torch.no_grad()
+def test_several_shares_at_once_are_each_share_by_itself(name: str, folder: str, batch: Batch) -> None:
+    model = made(folder, EVERY[name]).eval()
+    shares = [1.0, 0.5, None, 0.25]
+    together = list(model.see_at(model.towers.first_tokens(batch["images"]), shares))
+    for share, seen in zip(shares, together, strict=True):
+        alone = model.see(batch["images"], share)
+        torch.testing.assert_close(seen.image, alone.image)
+        torch.testing.assert_close(seen.mask, alone.mask)
 
 
 @pytest.mark.parametrize("name", EVERY)

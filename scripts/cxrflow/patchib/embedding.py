@@ -1,6 +1,6 @@
 """Embeddings of radiographs and reports, a batch at a time, by a model in its present mode."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -42,11 +42,17 @@ def embed_pairs(model: PatchModel, data: Pairs, size: int) -> Embedded:
     return Embedded(images, *rest)
 
 
+def embed_images(model: PatchModel, data: Pairs, size: int) -> Floats:
+    """Return the model's own embeddings (N, D) of the images."""
+    return embed_at(model, data, size, [None])[0]
+
+
 @torch.no_grad()
-def embed_images(model: PatchModel, data: Pairs, size: int, share: float | None = None) -> Floats:
-    """Return the model's own embeddings (N, D) of the images, at its own or another share of their patches."""
-    seen = [model.see(batch["images"], share).image for batch in on_device(model, data, size)]
-    return torch.cat(seen).float().cpu().numpy()
+def embed_at(model: PatchModel, data: Pairs, size: int, shares: Sequence[float | None]) -> list[Floats]:
+    """Return embeddings (N, D) of the images for each of some shares of their patches (None is the model's own)."""
+    batches = (model.towers.first_tokens(batch["images"]) for batch in on_device(model, data, size))
+    seen = [[_numpy(seen.image) for seen in model.see_at(first, shares)] for first in batches]
+    return [np.concatenate(parts) for parts in zip(*seen, strict=True)]
 
 
 @torch.no_grad()
@@ -57,25 +63,27 @@ def embed_prompts(model: PatchModel, tokens: Tensor) -> Floats:
 
 
 def _embed(model: PatchModel, batch: dict[str, Tensor]) -> Embedded:
-    towers, seen = model.towers, model.see(batch["images"])
+    towers, first = model.towers, model.towers.first_tokens(batch["images"])
+    seen = next(model.see_at(first, [None]))
     texts = towers.embed_text(towers.read(batch["tokens"]), batch["tokens"])
     images = {OWN: seen.image}
     if seen.mask is not None:
-        images[FULL] = towers.embed(towers.last_tokens(batch["images"])[:, 0]) if seen.full is None else seen.full
+        images[FULL] = towers.embed(towers.after_all(first)[:, 0]) if seen.full is None else seen.full
         if seen.full is not None:
-            images[DROPPED] = embed_kept(model, batch["images"], seen.mask)
+            images[DROPPED] = embed_kept(model, first, seen.mask)
     nothing = np.zeros((len(batch["images"]), 0), dtype=np.float32)
     logits, masks = (nothing if value is None else _numpy(value) for value in (seen.logits, seen.mask))
     return Embedded({kind: _numpy(value) for kind, value in images.items()}, _numpy(texts), logits, masks)
 
 
-def embed_kept(model: PatchModel, images: Tensor, mask: Tensor) -> Tensor:
+def embed_kept(model: PatchModel, tokens: Tensor, mask: Tensor) -> Tensor:
     """Return the embedding (B, D) of a pass that sees the kept patches alone, from the first block on.
+
+    `tokens` are the first ones (B, 1 + M, d), `mask` (B, M) is 1 where a patch is kept.
 
     Images keep different numbers: the tokens of those that keep less are masked in every attention.
     """
     towers = model.towers
-    tokens = towers.first_tokens(images)
     seen = torch.cat([torch.ones_like(mask[:, :1]), mask], dim=1) > 0.5
     for block in towers.trunk.blocks:
         tokens = block(tokens, attn_mask=seen[:, None, None, :])

@@ -21,7 +21,7 @@ from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.cohort.store import ImageStore
 from cxrflow.cohort.tables import SPLITS
 from cxrflow.files import write_arrays
-from cxrflow.patchib.embedding import embed_images, embed_pairs, embed_prompts, on_device
+from cxrflow.patchib.embedding import embed_at, embed_pairs, embed_prompts, on_device
 from cxrflow.patchib.exported import AND_PLACE, BOXED_SPLITS, GREY_VALUES
 from cxrflow.patchib.heat import heat_of_prompts
 from cxrflow.patchib.master import label_order
@@ -101,8 +101,8 @@ def _prompts(model: PatchModel, words: WordPieces, labels: list[str], settings: 
 
 
 def _of_masks(model: PatchModel, pairs: Pairs, settings: EvaluationSettings) -> Arrays:
-    for share in settings.keep_ratios:
-        yield f"share/{share:g}", embed_images(model, pairs, settings.batch_size, share)
+    embedded = embed_at(model, pairs, settings.batch_size, settings.keep_ratios)
+    yield from ((f"share/{share:g}", values) for share, values in zip(settings.keep_ratios, embedded, strict=True))
     for kind, how in HOW.items():
         yield f"changed/{kind}", _changed_masks(model, pairs, how, settings)
 

@@ -5,7 +5,6 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 from cxrflow.contrastive import contrastive_from
 from cxrflow.patchib.settings import LocalSettings
@@ -68,21 +67,17 @@ def filip_similarity(patches: Tensor, words: Tensor, counted: Tensor) -> Tensor:
     """Return (B, B): how well every image matches every text by late interaction (Yao et al. 2022, equations 2 to 4).
 
     The mean over patches of the best word, and over words of the best patch, averaged. A few images meet all texts at
-    a time and are computed again for the gradient: never more than those cosines are held.
+    a time: never more than their cosines are held.
     """
-    rows = [_some_rows(part, words, counted) for part in patches.split(_ROWS)]
-    return torch.cat(rows)
-
-
-def _some_rows(patches: Tensor, words: Tensor, counted: Tensor) -> Tensor:
-    if not torch.is_grad_enabled():
-        return _late_interaction(patches, words, counted)
-    return checkpoint(_late_interaction, patches, words, counted, use_reentrant=False)
+    return torch.cat([_late_interaction(part, words, counted) for part in patches.split(_ROWS)])
 
 
 def _late_interaction(patches: Tensor, words: Tensor, counted: Tensor) -> Tensor:
-    """Return (b, B) of patches (b, K, D) and words (B, L, D)."""
+    """Return (b, B) of patches (b, K, D) and words (B, L, D).
+
+    For the gradient the places of the best (`max`) are kept, where `amax` would keep all cosines.
+    """
     cosines = torch.einsum("ikd,jld->ijkl", patches, words)
-    best_word = cosines.masked_fill(~counted[None, :, None, :], -1.0).amax(dim=3).mean(dim=2)
-    best_patch = (cosines.amax(dim=2) * counted).sum(dim=2) / counted.sum(dim=1)
+    best_word = cosines.masked_fill(~counted[None, :, None, :], -1.0).max(dim=3).values.mean(dim=2)
+    best_patch = (cosines.max(dim=2).values * counted).sum(dim=2) / counted.sum(dim=1)
     return 0.5 * (best_word + best_patch)

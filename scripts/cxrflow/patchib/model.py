@@ -1,5 +1,6 @@
 """The models 0 and A to E: the towers, and on top of them what the configuration adds."""
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -12,7 +13,7 @@ from cxrflow.patchib.local_alignment import LocalAlignment
 from cxrflow.patchib.losses import consistency_loss, sparsity_loss
 from cxrflow.patchib.masks import Scorer, masked_mean, top_patches
 from cxrflow.patchib.settings import ModelSettings
-from cxrflow.patchib.token_drop import drop_tokens, gather
+from cxrflow.patchib.token_drop import Scored, drop_tokens, gather, score_tokens
 from cxrflow.patchib.towers import Towers, words_of
 from cxrflow.training import Batch
 
@@ -50,23 +51,34 @@ class PatchModel(nn.Module):
 
     def see(self, images: Tensor, share: float | None = None) -> Seen:
         """Return what the model makes of grey images (B, 1, S, S) in 0..1, at its own or another share of patches."""
+        return next(self.see_at(self.towers.first_tokens(images), [share]))
+
+    def see_at(self, first: Tensor, shares: Sequence[float | None]) -> Iterator[Seen]:
+        """Yield what the model makes of images, from their first tokens (B, 1 + M, d), at each of some shares of the
+        patches (None is its own); what no share has a part in is computed once."""
         if self.scorer is not None and self.scorer.settings.kind == "token_drop":
-            return self._see_dropped(images, self.scorer, share)
-        tokens = self.towers.last_tokens(images)
+            scored = score_tokens(self.towers, self.scorer, first)
+            yield from (self._dropped(scored, self.scorer, share) for share in shares)
+            return
+        tokens = self.towers.after_all(first)
         full, patches = self.towers.embed(tokens[:, 0]), tokens[:, 1:]
         if self.scorer is None:
-            return Seen(full, None, patches, None, None)
+            yield from (Seen(full, None, patches, None, None) for _ in shares)
+            return
         logits = self.scorer(patches)
-        mask = self.scorer.mask(logits) if share is None else self.scorer.mask_at(logits, share)
+        yield from (self._masked(full, patches, logits, self.scorer, share) for share in shares)
+
+    def _masked(self, full: Tensor, patches: Tensor, logits: Tensor, scorer: Scorer, share: float | None) -> Seen:
+        mask = scorer.mask(logits) if share is None else scorer.mask_at(logits, share)
         chosen = patches
-        if self.scorer.settings.kind == "top_k":
+        if scorer.settings.kind == "top_k":
             chosen = gather(patches, top_patches(logits, int(mask[0].sum().round())))
         return Seen(self.towers.embed(masked_mean(patches, mask)), full, chosen, logits, mask)
 
-    def _see_dropped(self, images: Tensor, scorer: Scorer, share: float | None) -> Seen:
-        dropped = drop_tokens(self.towers, scorer, images, float(scorer.keep) if share is None else share)
-        mask = torch.zeros_like(dropped.logits).scatter(1, dropped.places, 1.0)
-        return Seen(self.towers.embed(dropped.tokens[:, 0]), None, dropped.tokens[:, 1:], dropped.logits, mask)
+    def _dropped(self, scored: Scored, scorer: Scorer, share: float | None) -> Seen:
+        dropped = drop_tokens(self.towers, scorer, scored, float(scorer.keep) if share is None else share)
+        mask = torch.zeros_like(scored.logits).scatter(1, dropped.places, 1.0)
+        return Seen(self.towers.embed(dropped.tokens[:, 0]), None, dropped.tokens[:, 1:], scored.logits, mask)
 
     def forward(self, batch: Batch) -> Tensor:
         """Return the loss of a batch of pairs (patchib/pairs.py) as the sum of its weighted parts."""

@@ -29,15 +29,16 @@ def removal_curves(model: PatchModel, data: Pairs, settings: EvaluationSettings)
 
 
 def _curves(model: PatchModel, batch: dict[str, Tensor], steps: int) -> dict[str, NDArray]:
-    images, towers = batch["images"], model.towers
+    towers = model.towers
+    first = towers.first_tokens(batch["images"])
     text = towers.embed_text(towers.read(batch["tokens"]), batch["tokens"])
-    importance = patch_importance(model, images, text)
+    importance = patch_importance(model, first, text)
     place = importance.argsort(dim=1, descending=True, stable=True).argsort(dim=1, stable=True)
     patches = importance.shape[1]
     removed = torch.linspace(0, patches, steps + 1).round().to(place.device)
     kept = {"curve/deletion": [place >= n for n in removed], "curve/insertion": [place < n for n in removed]}
     return {
-        name: torch.stack([(embed_kept(model, images, mask.float()) * text).sum(dim=1) for mask in masks], dim=1)
+        name: torch.stack([(embed_kept(model, first, mask.float()) * text).sum(dim=1) for mask in masks], dim=1)
         .float()
         .cpu()
         .numpy()
@@ -45,9 +46,10 @@ def _curves(model: PatchModel, batch: dict[str, Tensor], steps: int) -> dict[str
     }
 
 
-def patch_importance(model: PatchModel, images: Tensor, text: Tensor) -> Tensor:
-    """Return (B, M): a model's own logits of its patches; without a mask, each patch's cosine to the report (B, D)."""
-    seen = model.see(images)
+def patch_importance(model: PatchModel, first: Tensor, text: Tensor) -> Tensor:
+    """Return (B, M) from first tokens (B, 1 + M, d): a model's own logits of its patches; without a mask, each patch's
+    cosine to the report (B, D)."""
+    seen = next(model.see_at(first, [None]))
     if seen.logits is not None:
         return seen.logits
     return torch.einsum("bmd,bd->bm", model.towers.embed(seen.patches), text)

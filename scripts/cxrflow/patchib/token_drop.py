@@ -9,27 +9,37 @@ from cxrflow.patchib.masks import Scorer, kept_count, straight_through, top_mask
 from cxrflow.patchib.towers import Towers
 
 
-class Dropped(NamedTuple):
-    """Tokens (B, 1 + K, d) of the image and its K kept patches, their places (B, K), and all logits (B, M)."""
+class Scored(NamedTuple):
+    """Tokens (B, 1 + M, d) of the image and all patches after the lower blocks, and the patches' logits (B, M)."""
 
     tokens: Tensor
-    places: Tensor
     logits: Tensor
 
 
-def drop_tokens(towers: Towers, scorer: Scorer, images: Tensor, share: float) -> Dropped:
-    """Run the lower blocks on all patches and the upper ones on the share with the highest logits."""
-    lower = scorer.settings.drop_layer
-    tokens = towers.through(towers.first_tokens(images), slice(0, lower))
+class Dropped(NamedTuple):
+    """Tokens (B, 1 + K, d) of the image and its K kept patches after all blocks, and the patches' places (B, K)."""
+
+    tokens: Tensor
+    places: Tensor
+
+
+def score_tokens(towers: Towers, scorer: Scorer, first: Tensor) -> Scored:
+    """Run the lower blocks on the first tokens (B, 1 + M, d) of all patches and score these."""
+    tokens = towers.through(first, slice(0, scorer.settings.drop_layer))
+    return Scored(tokens, scorer(tokens[:, 1:]))
+
+
+def drop_tokens(towers: Towers, scorer: Scorer, scored: Scored, share: float) -> Dropped:
+    """Run the upper blocks on the share of the patches with the highest logits."""
+    tokens, logits = scored
     patches = tokens[:, 1:]
-    logits = scorer(patches)
     count = kept_count(patches.shape[1], share)
     places = top_patches(logits, count)
     if scorer.training:
         patches = patches * straight_through(top_mask(logits, count), logits).unsqueeze(-1)
     kept = gather(patches, places)
-    upper = towers.through(torch.cat([tokens[:, :1], kept], dim=1), slice(lower, None))
-    return Dropped(towers.trunk.norm(upper), places, logits)
+    upper = towers.through(torch.cat([tokens[:, :1], kept], dim=1), slice(scorer.settings.drop_layer, None))
+    return Dropped(towers.trunk.norm(upper), places)
 
 
 def gather(patches: Tensor, places: Tensor) -> Tensor:

@@ -61,9 +61,13 @@ class ImageTower(nn.Module):
             tokens = block(tokens)
         return tokens
 
+    def after_all(self, tokens: Tensor) -> Tensor:
+        """Return tokens (B, 1 + M, d) after all blocks and the last norm; the first stands for the image."""
+        return self.trunk.norm(self.through(tokens, slice(None)))
+
     def last_tokens(self, images: Tensor) -> Tensor:
-        """Return the tokens (B, 1 + M, d) after all blocks and the last norm; the first stands for the image."""
-        return self.trunk.norm(self.through(self.first_tokens(images), slice(None)))
+        """Return `after_all` of grey images (B, 1, S, S) in 0..1."""
+        return self.after_all(self.first_tokens(images))
 
     def embed(self, states: Tensor) -> Tensor:
         """Return unit embeddings (..., D) of image states (..., d)."""
