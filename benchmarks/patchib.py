@@ -21,13 +21,12 @@ from transformers import BertConfig, BertModel
 
 from benchmarks import patchib_master
 from benchmarks.timing import Comparison, apart, peak_mb
-from cxrflow.augment import Augmentation
 from cxrflow.patchib.efficiency import macs
 from cxrflow.patchib.model import PatchModel
 from cxrflow.patchib.pairs import Pairs
 from cxrflow.patchib.settings import LocalSettings, MaskSettings, ModelSettings
 from cxrflow.patchib.towers import Towers
-from cxrflow.radiographs import shuffled_epoch
+from cxrflow.radiographs import ShuffledBatches
 from cxrflow.retrieval import ranks, recalls
 
 MARKS = [0, 2, 3]
@@ -171,7 +170,7 @@ def _data_path(folder: Path) -> Comparison:
     )
 
     def ours() -> None:
-        for batch in shuffled_epoch(data, len(files), 0, 0, Augmentation()):
+        for batch in ShuffledBatches(data, len(files), seed=0).epoch(0):
             assert batch["images"].shape == (len(files), 1, 224, 224)
 
     def reference() -> None:

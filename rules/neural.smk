@@ -37,6 +37,7 @@ wildcard_constraints:
     percent=r"\d+(\.\d+)?",
 
 
+# What leads to the graph classifiers is the longest chain of all: its jobs begin before others that wait as well.
 rule neural_train_vlm:
     input:
         **NEURAL_TABLES,
@@ -81,6 +82,7 @@ rule neural_generate_reports:
         "results/logs/{cohort}/neural_generate_reports.log",
     benchmark:
         "results/benchmarks/{cohort}/neural_generate_reports.tsv"
+    priority: 1
     conda:
         "../envs/vision.yaml"
     threads: 1
@@ -109,6 +111,7 @@ rule neural_read_generated:
         "results/logs/{cohort}/neural_read_generated.log",
     benchmark:
         "results/benchmarks/{cohort}/neural_read_generated.tsv"
+    priority: 1
     conda:
         "../envs/nlp.yaml"
     threads: cohort_threads
@@ -138,6 +141,7 @@ rule neural_write_texts:
         "results/logs/{cohort}/neural_write_texts.log",
     benchmark:
         "results/benchmarks/{cohort}/neural_write_texts.tsv"
+    priority: 1
     conda:
         "../envs/data.yaml"
     params:
@@ -166,6 +170,7 @@ rule neural_export_attention:
         "results/logs/{cohort}/neural_export_attention.log",
     benchmark:
         "results/benchmarks/{cohort}/neural_export_attention.tsv"
+    priority: 1
     conda:
         "../envs/vision.yaml"
     threads: 1
@@ -196,6 +201,7 @@ rule neural_export_codecs:
         "results/logs/{cohort}/neural_export_codecs.log",
     benchmark:
         "results/benchmarks/{cohort}/neural_export_codecs.tsv"
+    priority: 1
     conda:
         "../envs/vision.yaml"
     threads: 1
@@ -226,6 +232,7 @@ rule neural_prune:
         "results/logs/{cohort}/neural_prune.log",
     benchmark:
         "results/benchmarks/{cohort}/neural_prune.tsv"
+    priority: 1
     conda:
         "../envs/data.yaml"
     params:
@@ -249,6 +256,7 @@ rule neural_build_graphs:
         "results/logs/{cohort}/neural_build_graphs.log",
     benchmark:
         "results/benchmarks/{cohort}/neural_build_graphs.tsv"
+    priority: 1
     conda:
         "../envs/graph.yaml"
     params:

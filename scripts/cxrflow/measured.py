@@ -66,16 +66,23 @@ def differences_table(
     names: Sequence[str],
     common: Common,
     family: Sequence[str],
+    against: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Return one row per pair of numbers: how much higher the first is, on the same resamples of patients.
 
-    Keys are named tuples of `names`, their first field is the model. `p_holm` is adjusted for all rows that are alike
-    in the columns of `family`.
+    Keys are named tuples of `names`. `against` says in which column a field of the second key is told: by default the
+    first field, which is the model. `p_holm` is adjusted for all rows that are alike in the columns of `family`.
     """
+    told = against or {names[0]: "against"}
     rows = [
-        {**common, **one._asdict(), "against": other[0], **difference(measures[one], measures[other])}
+        {
+            **common,
+            **one._asdict(),
+            **{column: getattr(other, name) for name, column in told.items()},
+            **difference(measures[one], measures[other]),
+        }
         for one, other in pairs
     ]
-    table = pd.DataFrame(rows, columns=[*common, *names, "against", *Estimate._fields, "p"])
+    table = pd.DataFrame(rows, columns=[*common, *names, *told.values(), *Estimate._fields, "p"])
     groups = table.groupby(list(family), dropna=False)["p"]
     return table.assign(p_holm=groups.transform(lambda p: holm(p.to_numpy())))

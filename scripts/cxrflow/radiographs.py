@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cxrflow.augment import Augmentation, augment
 from cxrflow.cohort.store import ImageStore
+from cxrflow.ragged import alike_together
 
 
 class Radiographs(Protocol):
@@ -47,7 +48,8 @@ class StoredRadiographs(ABC):
 class ShuffledBatches:
     """Training batches of all examples, or of those at some `places`, augmented unless `how` is None.
 
-    Order and augmentation are functions of (seed, epoch).
+    Order and augmentation are functions of (seed, epoch). Examples of like `lengths` (N,) share a batch where these are
+    given.
     """
 
     data: Radiographs
@@ -55,6 +57,7 @@ class ShuffledBatches:
     seed: int
     how: Augmentation | None = field(default_factory=Augmentation)
     places: np.ndarray | None = None
+    lengths: np.ndarray | None = None
 
     def __len__(self) -> int:
         return -(-self.examples // self.size)
@@ -65,8 +68,12 @@ class ShuffledBatches:
         return len(self.data if self.places is None else self.places)
 
     def epoch(self, number: int) -> Iterator[dict[str, Tensor]]:
-        """Yield one epoch in a fresh order; the last batch may be smaller."""
-        return shuffled_epoch(self.data, self.size, self.seed, number, self.how, self.places)
+        """Yield one epoch in a fresh order; one batch may be smaller."""
+        generator = epoch_generator(self.seed, number)
+        wanted = len(self.data) if self.places is None else self.places
+        for chosen in shuffled_places(wanted, self.size, self.seed, number, self.lengths):
+            batch = self.data.batch(chosen)
+            yield batch if self.how is None else {**batch, "images": augment(batch["images"], generator, self.how)}
 
 
 def in_order(data: Radiographs, size: int) -> Iterator[dict[str, Tensor]]:
@@ -75,23 +82,19 @@ def in_order(data: Radiographs, size: int) -> Iterator[dict[str, Tensor]]:
         yield data.batch(np.arange(start, min(start + size, len(data))))
 
 
-def shuffled_epoch(
-    data: Radiographs, size: int, seed: int, number: int, how: Augmentation | None, places: np.ndarray | None = None
-) -> Iterator[dict[str, Tensor]]:
-    """Yield one epoch in a fresh order, images augmented (or not, with None), both by (seed, number).
+def shuffled_places(
+    places: int | np.ndarray, size: int, seed: int, number: int, lengths: np.ndarray | None = None
+) -> Iterator[np.ndarray]:
+    """Yield the places of each batch of an epoch, of so many examples or of those at some places, by (seed, number).
 
-    Of all examples, or of those at some `places`; the last batch may be smaller.
+    With `lengths` of all examples, those of like length share a batch; batches are in no order of length.
     """
-    generator = epoch_generator(seed, number)
-    for chosen in shuffled_places(len(data) if places is None else places, size, seed, number):
-        batch = data.batch(chosen)
-        yield batch if how is None else {**batch, "images": augment(batch["images"], generator, how)}
-
-
-def shuffled_places(places: int | np.ndarray, size: int, seed: int, number: int) -> Iterator[np.ndarray]:
-    """Yield the places of each batch of an epoch, of so many examples or of those at some places, by (seed, number)."""
-    order = np.random.default_rng([seed, number]).permutation(places)
-    for start in range(0, len(order), size):
+    generator = np.random.default_rng([seed, number])
+    order = generator.permutation(places)
+    starts = np.arange(0, len(order), size)
+    if lengths is not None:
+        order, starts = alike_together(order, lengths, size), generator.permutation(starts)
+    for start in starts.tolist():
         yield order[start : start + size]
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.cohort.store import ImageStore
 from cxrflow.errors import UserError
-from cxrflow.neural.tokenizer import encode, trimmed
+from cxrflow.neural.tokenizer import PAD_ID, encode, trimmed
 from cxrflow.radiographs import ShuffledBatches, StoredRadiographs
 
 
@@ -28,6 +28,11 @@ class RadiographReports(StoredRadiographs):
         chosen = torch.from_numpy(places)
         return {"tokens": trimmed(self.tokens[chosen]), "findings": self.findings[chosen]}
 
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each report, (N,)."""
+        return (self.tokens != PAD_ID).sum(dim=1).numpy()
+
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentedBatches(ShuffledBatches):
@@ -36,7 +41,7 @@ class AugmentedBatches(ShuffledBatches):
     without_reports: int = 0
 
     def epoch(self, number: int) -> Iterator[dict[str, Tensor]]:
-        """Yield one epoch in a fresh order; the last batch may be smaller."""
+        """Yield one epoch in a fresh order; one batch may be smaller."""
         for batch in super().epoch(number):
             if number < self.without_reports:
                 del batch["tokens"]

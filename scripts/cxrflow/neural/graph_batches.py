@@ -13,7 +13,7 @@ from cxrflow.neural.graphs import GRID_EDGES, Graphs, kept_betweenness
 from cxrflow.neural.report_graphs import ReportGraphs
 from cxrflow.neural.settings import PATCHES
 from cxrflow.neural.variants import Variant
-from cxrflow.ragged import ranges
+from cxrflow.ragged import alike_together, ranges
 from cxrflow.training import this_device
 
 NEIGHBOURS = np.zeros((PATCHES, PATCHES), dtype=np.float32)
@@ -25,8 +25,6 @@ GRID_HUB = int(kept_betweenness(np.arange(PATCHES)[None]).argmax())
 
 STORED_BYTES = 1 << 30
 """Batches of one variant and split up to this size stay in memory; the others are built anew in every epoch."""
-
-POOL = 8
 
 GraphBatch = dict[str, Tensor]
 
@@ -140,10 +138,8 @@ class ShuffledGraphs:
 
     @classmethod
     def of(cls, data: SplitGraphs, variant: Variant, size: int, seed: int) -> "ShuffledGraphs":
-        """Draw the batches. Among the graphs of eight, those with reports of like size share one: less padding."""
-        order = np.random.default_rng(seed).permutation(len(data))
-        pool = np.arange(len(order)) // (POOL * size)
-        order = order[np.lexsort((data.sizes(variant)[order], pool))]
+        """Draw the batches; reports of like size share one."""
+        order = alike_together(np.random.default_rng(seed).permutation(len(data)), data.sizes(variant), size)
         return cls(StoredBatches(data, variant, np.split(order, range(size, len(order), size))), seed)
 
     def __len__(self) -> int:

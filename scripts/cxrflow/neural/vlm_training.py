@@ -102,7 +102,9 @@ def _fit(
     optimiser = torch.optim.AdamW(model.parameter_groups(settings), weight_decay=0.01, fused=True)
     plan = Plan(settings.epochs, settings.seed, settings.precision, settings.accumulation, settings.schedule)
     findings_first = int(settings.findings_first * settings.epochs)
-    batches = AugmentedBatches(train, settings.batch_size, settings.seed, without_reports=findings_first)
+    batches = AugmentedBatches(
+        train, settings.batch_size, settings.seed, lengths=train.lengths, without_reports=findings_first
+    )
     progress = fit(model, optimiser, batches, step, measure, plan, resume)
     model.eval()
     with torch.no_grad():

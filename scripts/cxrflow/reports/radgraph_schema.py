@@ -5,7 +5,7 @@ its labels out and knows more of them; they are brought down to the four of RadG
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 ANATOMY = "ANAT-DP"
@@ -13,6 +13,7 @@ STATUSES = {"OBS-DP": "present", "OBS-U": "uncertain", "OBS-DA": "absent"}
 LABELS = (ANATOMY, *STATUSES)
 RELATIONS = ("modify", "located_at", "suggestive_of")
 LABELERS = ("labeler_1", "labeler_2")
+_NEEDED = {"tokens", "label", "start_ix", "end_ix"}
 _LONG_CERTAINTIES = {"definitely present": "OBS-DP", "uncertain": "OBS-U", "definitely absent": "OBS-DA"}
 
 
@@ -53,13 +54,15 @@ def read_annotation(record: Any, labeler: str = LABELERS[0]) -> Annotation:
             problems[entity] = None
         else:
             kept[number] = entity
-    order = sorted(kept, key=lambda number: (kept[number].start, kept[number].end, kept[number].label, number))
-    place = {number: position for position, number in enumerate(order)}
-    related = [
-        replace(kept[number], relations=_relations(entities[number], number, place, entities, problems))
-        for number in order
-    ]
-    return Annotation(tokens, tuple(related), tuple(problems))
+    ordered = sorted(kept.items(), key=lambda item: (item[1].start, item[1].end, item[1].label, item[0]))
+    place = {number: position for position, (number, _) in enumerate(ordered)}
+    related = tuple(
+        AnnotatedEntity(
+            entity.start, entity.end, entity.label, _relations(entities[number], number, place, entities, problems)
+        )
+        for number, entity in ordered
+    )
+    return Annotation(tokens, related, tuple(problems))
 
 
 def _entities_of(record: Any, labeler: str) -> Any:
@@ -128,7 +131,7 @@ def short_label(label: Any) -> str | None:
 
 def _entity(raw: Any, tokens: Sequence[str]) -> AnnotatedEntity | str:
     """Return the entity without its relations, or the reason why it is refused."""
-    if not isinstance(raw, Mapping) or not {"tokens", "label", "start_ix", "end_ix"} <= set(raw):
+    if not isinstance(raw, Mapping) or not raw.keys() >= _NEEDED:
         return "an entity lacks its tokens, label or offsets"
     label, start, end = short_label(raw["label"]), raw["start_ix"], raw["end_ix"]
     if label is None:

@@ -1,6 +1,6 @@
 """The leaderboard of a cohort: every trained encoder, what it is worth and what it costs, and paired differences."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cxrflow.measured import MEAN, Common, difference, measures_table
-from cxrflow.metrics import holm
+from cxrflow.measured import MEAN, Common, differences_table, measures_table
 from cxrflow.summary.feature_sources import Features, Name
 from cxrflow.summary.probing import PROBE, Key, Measures
 
@@ -99,19 +98,10 @@ def differences(measures: Measures, common: Common) -> pd.DataFrame:
 
     Both on the same resamples of patients; `p_holm` is adjusted for all pairs of a metric.
     """
-    means = {key: one for key, one in measures.items() if key.label == MEAN}
-    rows = [
-        {**common, **key._asdict(), **_against(other), **difference(means[key], means[other])}
-        for key, other in combinations(means, 2)
-        if key.metric == other.metric
-    ]
-    against = [f"against_{name}" for name in Name.__dataclass_fields__]
-    table = pd.DataFrame(rows, columns=[*common, *Key._fields, *against, "value", "low", "high", "p"])
-    return table.assign(p_holm=table.groupby("metric")["p"].transform(lambda p: holm(p.to_numpy())))
-
-
-def _against(key: Key) -> Mapping[str, str]:
-    return {f"against_{name}": getattr(key, name) for name in Name.__dataclass_fields__}
+    means = [key for key in measures if key.label == MEAN]
+    pairs = [(key, other) for key, other in combinations(means, 2) if key.metric == other.metric]
+    against = {name: f"against_{name}" for name in Name.__dataclass_fields__}
+    return differences_table(measures, pairs, Key._fields, common, ("metric",), against)
 
 
 def _names(table: pd.DataFrame) -> list[tuple[str, str, str]]:
