@@ -21,6 +21,7 @@ COST = {**COMMON, **NAME, "task": "cost", "metric": "macs", "value": 1e6}
 PROBED = {**COMMON, **NAME, "task": "linear probe", "label": "mean", "metric": "auroc", "value": 0.7}
 
 
+@pytest.mark.filterwarnings("error:Attempting to set identical")
 @pytest.mark.parametrize("rows", [[COST], [COST, PROBED], [PROBED]], ids=["no label", "both", "no cost"])
 def test_a_figure_is_drawn_where_no_label_can_be_learnt_and_where_no_cost_is_known(rows, tmp_path):
     plot_leaderboard(pd.DataFrame(rows), [tmp_path / "leaderboard.png"], "radiographs")

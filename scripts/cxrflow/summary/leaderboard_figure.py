@@ -62,7 +62,9 @@ def _draw_cost(axis: "Axes", rows: pd.DataFrame, colours: dict[str, str]) -> Non
     axis.axhline(0.5, color="0.35", linestyle=":", linewidth=1.3)
     axis.set_xlabel("multiplications of one image")
     axis.set_ylabel("mean AUROC")
-    if rows["macs"].notna().any():
+    known = rows["macs"].dropna()
+    if len(known):
+        axis.set_xlim(known.min() / 2, known.max() * 2)  # encoders of one cost alone would leave the axis no width
         axis.legend(fontsize=9, loc="lower right")
 
 
