@@ -56,15 +56,16 @@ def _draw_cost(axis: "Axes", rows: pd.DataFrame, colours: dict[str, str]) -> Non
     axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.xaxis.set_major_formatter(EngFormatter(sep=" "))
     axis.minorticks_off()
+    known = rows["macs"].dropna()
+    if len(known):
+        axis.set_xlim(known.min() / 2, known.max() * 2)  # encoders of one cost alone would leave the axis no width
     for system, own in rows.dropna(subset="macs").groupby("system", sort=True):
         style: dict[str, Any] = {"fmt": "o", "markersize": 5, "elinewidth": 0.8, "color": colours[str(system)]}
         axis.errorbar(own["macs"], own["value"], yerr=error_bars(own), label=str(system), **style)
     axis.axhline(0.5, color="0.35", linestyle=":", linewidth=1.3)
     axis.set_xlabel("multiplications of one image")
     axis.set_ylabel("mean AUROC")
-    known = rows["macs"].dropna()
     if len(known):
-        axis.set_xlim(known.min() / 2, known.max() * 2)  # encoders of one cost alone would leave the axis no width
         axis.legend(fontsize=9, loc="lower right")
 
 
