@@ -40,6 +40,21 @@ def test_late_interaction_has_the_gradient_of_one_whole_computation() -> None:
     torch.testing.assert_close(parts, patches.grad)
 
 
+def test_late_interaction_keeps_a_fraction_of_its_cosines_for_the_gradient() -> None:
+    patches, words, mask = unit(32, 49, 16).requires_grad_(), unit(32, 40, 16), counted(*([40, 9] * 16))
+    kept: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        filip_similarity(patches, words, mask)
+    cosines = 32 * 32 * 49 * 40 * patches.element_size()
+    assert 0 < sum(kept.values()) < cosines / 4
+
+
 @pytest.mark.parametrize("kind", ["cross_attention", "filip"])
 def test_padding_changes_no_loss(kind: str) -> None:
     torch.manual_seed(0)
