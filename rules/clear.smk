@@ -97,6 +97,7 @@ rule clear_extract_features:
         features="results/{cohort}/clear/features/{encoder}/{seed}.npy",
         index="results/{cohort}/clear/features/{encoder}/{seed}.npz",
         patients="results/{cohort}/clear/features/{encoder}/{seed}.csv",
+        checksums="results/{cohort}/clear/features/{encoder}/{seed}.sha256",
     log:
         "results/logs/{cohort}/clear_extract_features_{encoder}_{seed}.log",
     benchmark:

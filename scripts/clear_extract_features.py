@@ -1,8 +1,8 @@
 """Compute the features of all CT slices with one encoder.
 
 Needs: manifest, split, image store, and the weights of pretraining where the encoder starts from them. Leaves: one
-array of all features with its index, and the table of the patients' HDF5 files. These lie in a folder that outlives the
-job: who is there, made by the same encoder, is not computed again.
+array of all features with its index, the table of the patients' HDF5 files, and their checksums. These files lie in a
+folder that outlives the job: who is there, made by the same encoder, is not computed again.
 """
 
 from pathlib import Path
@@ -25,7 +25,7 @@ with script_run(snakemake):
             params.image_size,
             Path(read.pretrained) if read.pretrained else None,
         ),
-        FeatureFiles(*map(Path, (made.features, made.index, made.patients, params.folder))),
+        FeatureFiles(*map(Path, (made.features, made.index, made.patients, made.checksums, params.folder))),
         FeatureSettings.model_validate(params.settings),
         params.window,
         snakemake.threads,

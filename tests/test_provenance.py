@@ -1,6 +1,7 @@
 """Every job says what made its outputs, and what was altered since is named."""
 
 import json
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -142,6 +143,15 @@ def test_files_of_a_list_are_verified_as_well():
     assert verify(Path("results")).checked == 2
     Path("results/c/raw/files/image.jpg").write_text("others")
     assert verify(Path("results")).altered == [Path("results/c/raw/files/image.jpg")]
+
+
+def test_a_list_names_every_file_as_sha256sum_does():
+    files = [Path("results/c/features/a.h5"), Path("results/c/b.h5")]
+    for file in files:
+        write_text(file, file.name)
+    provenance.write_list(Path("results/c/features.sha256"), files)
+    assert provenance.read_list(Path("results/c/features.sha256")) == {file: sha256(file) for file in files}
+    subprocess.run(["sha256sum", "--check", "--quiet", "features.sha256"], cwd="results/c", check=True)
 
 
 def test_a_broken_record_is_named():

@@ -10,7 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from cxrflow.training import Plan, Progress, Resume, fingerprint, fit, prepare_torch, rate_factor, share, windows
+from cxrflow import training
+from cxrflow.training import (
+    Plan,
+    Progress,
+    Resume,
+    arithmetic,
+    fingerprint,
+    fit,
+    prepare_torch,
+    rate_factor,
+    share,
+    windows,
+)
 
 
 class Noise:
@@ -181,3 +193,11 @@ def test_whole_batches_are_dealt_out_and_never_cut(processes):
     total = sum(weight * batch["x"].mean() for part in parts for batch, weight in part) / processes
     assert float(total) == pytest.approx(float(sum(batch["x"].mean() for batch in window)))
     assert all(part for part in parts), "every process takes part in every step"
+
+
+def test_a_processor_computes_in_single_precision_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, expected in {"cpu": "fp32", "cuda": "bf16"}.items():
+        monkeypatch.setattr(training, "this_device", lambda name=name: torch.device(name))
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: not including_emulation)
+        assert arithmetic("auto") == expected
+        assert (arithmetic("bf16"), arithmetic("fp32")) == ("bf16", "fp32")

@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from cxrflow.files import forget_leftovers, sha256, write_json
+from cxrflow.files import forget_leftovers, sha256, write_json, write_text
 
 FOLDER = "provenance"
 
@@ -81,6 +81,11 @@ def read_list(file: Path) -> dict[Path, str]:
     """Return the files that a list names (relative to its folder), and their checksums."""
     pairs = (line.partition("  ") for line in file.read_text(encoding="utf-8").splitlines())
     return {Path(os.path.normpath(file.parent / name)): digest for digest, _, name in pairs}
+
+
+def write_list(target: Path, files: Iterable[Path]) -> None:
+    """Write the checksums of files in the form of sha256sum, their names relative to the folder of `target`."""
+    write_text(target, "".join(f"{sha256(file)}  {os.path.relpath(file, target.parent)}\n" for file in files))
 
 
 def is_first_process() -> bool:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 System = Literal["neural", "prunecxr", "patchib", "igcl", "clear"]
 """The systems, by the name that they have everywhere."""
 Precision = Literal["auto", "fp32", "bf16"]
-"""Arithmetic of a model's forward pass; `auto` is bf16 where this machine has it in hardware, fp32 elsewhere."""
+"""Arithmetic of a model's forward pass; `auto` is bf16 on a GPU that computes in it, fp32 elsewhere."""
 
 
 class Settings(BaseModel):

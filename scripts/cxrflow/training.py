@@ -127,25 +127,20 @@ def process_count() -> int:
 
 
 def arithmetic(precision: Precision) -> Literal["fp32", "bf16"]:
-    """Return what a wanted precision is on this machine: `auto` is bf16 only where the hardware computes in it.
+    """Return what a wanted precision is on this machine: `auto` is bf16 on a GPU that computes in it, else fp32.
 
-    A processor without such instructions emulates bf16, at a fraction of the speed of fp32.
+    Processors differ: some have instructions for bf16, others emulate it at a fraction of the speed of fp32. Small
+    networks gain little of either, and would give other numbers on every other machine.
     """
     if precision != "auto":
         return precision
-    return "bf16" if _has_bf16(this_device()) else "fp32"
+    able = this_device().type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bf16" if able else "fp32"
 
 
 def machine_facts(threads: int, precision: Precision) -> dict[str, Any]:
     """Return what of this machine a model's weights depend on, as plain types: threads, processes, arithmetic."""
     return {"threads": threads, "processes": process_count(), "arithmetic": arithmetic(precision)}
-
-
-def _has_bf16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    able = torch.cpu.get_capabilities() if device.type == "cpu" else {}
-    return bool(able.get("amx_bf16") or able.get("avx512_bf16"))
 
 
 def seed_everything(*seed: int) -> None:

@@ -23,6 +23,10 @@ WORKING = {"resume", "waiting", "simulation", "simulation.json"}
 PAGES = {"report.html", "report.zip", "rulegraph.svg", "dag.svg"}
 """What `make report` and `make dag` write."""
 SHOWN = 20
+HINT = (
+    "Hint: delete what was altered, and the list of checksums (*.sha256, SHA256SUMS.txt) that names it where one does; "
+    "run the workflow again: it is made anew."
+)
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def describe(findings: Findings, results: Path) -> str:
         lines += [f"  and {len(files) - SHOWN} more"] if len(files) > SHOWN else []
     if findings.whole:
         return "\n".join([*lines, "Nothing that was recorded has changed."])
-    return "\n".join([*lines, "Hint: delete what was altered and run the workflow again: it is made anew."])
+    return "\n".join([*lines, HINT])
 
 
 def _expected(results: Path) -> tuple[dict[Path, str], list[Path]]:

@@ -22,6 +22,8 @@ from cxrflow.clear.slice_encoders import EncoderChoice
 from cxrflow.clear.slice_order import slices_in_order
 from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.errors import UserError
+from cxrflow.files import sha256
+from cxrflow.provenance import read_list
 from cxrflow.radiographs import read_images
 
 torch.set_num_threads(1)
@@ -36,7 +38,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> CohortFiles:
 
 
 def files_of(root: Path) -> FeatureFiles:
-    return FeatureFiles(root / "f.npy", root / "f.npz", root / "f.csv", root / "f")
+    return FeatureFiles(root / "f.npy", root / "f.npz", root / "f.csv", root / "f.sha256", root / "f")
 
 
 def extract(
@@ -82,6 +84,8 @@ def test_features_are_those_of_the_network_in_evaluation_mode(
             assert len(file["feats"]) == store.offsets[number + 1] - store.offsets[number]
     table = pd.read_csv(root / "f.csv", dtype={"patient_id": str})
     assert table["file"].tolist() == [f"{patient}.h5" for patient in store.patients]
+    digests = read_list(root / "f.sha256")
+    assert digests == {file: sha256(file) for file in (root / "f").iterdir()}, "no file is left out"
 
 
 def test_only_missing_patients_are_looked_at(
@@ -96,13 +100,13 @@ def test_only_missing_patients_are_looked_at(
         return whole(network, images, slices, settings)
 
     monkeypatch.setattr(features, "features_of", counted)
-    before = [(root / name).read_bytes() for name in ("f.npy", "f.npz", "f.csv")]
+    before = [(root / name).read_bytes() for name in ("f.npy", "f.npz", "f.csv", "f.sha256")]
     lost, damaged = store.patients[2], store.patients[5]
     (root / "f" / f"{lost}.h5").unlink()
     (root / "f" / f"{damaged}.h5").write_bytes(b"half a file")
     extract(cohort, root)
     assert looked_at == [lost, damaged]
-    assert [(root / name).read_bytes() for name in ("f.npy", "f.npz", "f.csv")] == before
+    assert [(root / name).read_bytes() for name in ("f.npy", "f.npz", "f.csv", "f.sha256")] == before
     extract(cohort, root, window=(0, 2))
     assert len(looked_at) == 2 + len(store.patients), "other pixels"
     extract(cohort, root, replace(CHOICE, seed=1))

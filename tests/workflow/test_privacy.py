@@ -105,22 +105,35 @@ def legible(path: Path) -> str:
     return b"\n".join([content, *streams, *inside]).decode("utf-8", "ignore")
 
 
-def told(path: Path) -> set[str]:
-    return set(SECRET.findall(legible(path)))
+def told(path: Path, secret: re.Pattern[str] = SECRET) -> set[str]:
+    return set(secret.findall(legible(path)))
 
 
-def shared(results: Path) -> list[Path]:
+def shared(results: Path, cohort: str) -> list[Path]:
     """Return what is not patient-level."""
-    private = {file for pattern in PATIENT_LEVEL for file in (results / "planted").glob(pattern)}
+    private = {file for pattern in PATIENT_LEVEL for file in (results / cohort).glob(pattern)}
     private |= {inner for folder in private if folder.is_dir() for inner in folder.rglob("*")}
     return [file for file in sorted(results.rglob("*")) if file.is_file() and file not in private]
 
 
 def test_no_patient_is_named_outside_the_patient_level_files(done):
-    searched = shared(done)
+    searched = shared(done, "planted")
     assert {"report.html", "planted.csv", "console.txt", "metrics.csv"} <= {file.name for file in searched}
     assert len([file for file in searched if file.suffix == ".log"]) > 30
     assert {str(file.relative_to(done)): told(file) for file in searched if told(file)} == {}
+
+
+def test_no_patient_with_ct_slices_is_named_outside_the_patient_level_files(finished):
+    results = finished.root / "results"
+    patients = pd.read_parquet(results / "tiny-slices/cohort/split.parquet")["patient_id"].unique()
+    secret = re.compile(rf"(?<![\d.])(?:{'|'.join(patients)})(?:_\d\d|\.h5|,)")
+    searched = [
+        file for file in shared(results, "tiny-slices") if "tiny-slices" in file.parts and "raw" not in file.parts
+    ]
+    assert {"metrics.csv", "lesion_rows.csv", "compute.csv"} <= {file.name for file in searched}
+    assert {str(file.relative_to(results)): told(file, secret) for file in searched if told(file, secret)} == {}
+    for private in ("manifest.parquet", "presence.csv", "0.csv", "0.sha256", "0.npz"):
+        assert all(told(file, secret) for file in (results / "tiny-slices").rglob(private)), private
 
 
 def test_the_search_finds_what_is_there(done):

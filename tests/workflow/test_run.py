@@ -11,6 +11,8 @@ import pytest
 import yaml
 from tests.workflow.conftest import offline
 
+from cxrflow.verification import verify
+
 pytestmark = pytest.mark.workflow
 
 COLUMNS = {
@@ -90,6 +92,12 @@ def test_values_lie_inside_their_intervals_and_simulated_images_are_named(finish
         assert csv["simulated"].all()
         known = csv.dropna(subset=["value", "low", "high"])
         assert (known["low"] <= known["high"]).all()
+
+
+def test_every_result_is_in_the_record_of_a_job(finished):
+    found = verify(finished.root / "results")
+    assert (found.altered, found.missing, found.unrecorded) == ([], [], [])
+    assert found.checked > 500
 
 
 def test_no_rule_opens_a_connection(finished):

@@ -22,6 +22,7 @@ from cxrflow.clear.slice_order import slices_in_order
 from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.cohort.store import ImageStore
 from cxrflow.files import write_table
+from cxrflow.provenance import write_list
 from cxrflow.radiographs import read_images
 from cxrflow.training import arithmetic, fingerprint, prepare_torch, this_device
 
@@ -30,11 +31,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FeatureFiles:
-    """The store (an array and its index), the table of the patients' files, and the folder in which these lie."""
+    """The store (an array and its index), the table of the patients' files, their checksums, and their folder."""
 
     features: Path
     index: Path
     table: Path
+    checksums: Path
     folder: Path
 
 
@@ -49,7 +51,8 @@ def extract_features(
 ) -> None:
     """Write the features of all decoded slices; `window` (HU) is what the store's pixels were shown through.
 
-    Beside the store: a table with patient_id, slices, file (its name in the folder) and encoder_sha256 per patient.
+    Beside the store: a table with patient_id, slices, file (its name in the folder) and encoder_sha256 per patient, and
+    the checksums of the files as sha256sum lists them: they are no outputs of the job, and verified through this list.
     """
     prepare_torch(threads)
     encoder, store = choice.build(), cohort.store()
@@ -74,6 +77,7 @@ def extract_features(
     names = [file.name for file in files.values()]
     about = {"patient_id": list(patients), "slices": sizes, "file": names, "encoder_sha256": sha256}
     write_table(outputs.table, pd.DataFrame(about))
+    write_list(outputs.checksums, files.values())
 
 
 @torch.no_grad()

@@ -131,8 +131,8 @@ class VlmSettings(Settings):
     classification_weight: float = Field(default=2.0, ge=0)
     """Weight of the findings' loss beside the report's (the paper: 0.5)."""
     precision: Precision = "auto"
-    """Arithmetic of the forward pass; bf16 is faster where the hardware has it (`auto`), and changes the numbers
-    slightly."""
+    """Arithmetic of the forward pass. `auto` is bf16 on a GPU that computes in it: faster, with slightly other
+    numbers."""
     seed: int = Field(default=0, ge=0)
     """Seed of weights, order, dropout and augmentation."""
 

@@ -1,10 +1,9 @@
 """The list of checksums that marks a simulated tree as whole."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from cxrflow.files import sha256, write_text
+from cxrflow.provenance import write_list
 
 SUMS = "SHA256SUMS.txt"
 
@@ -17,5 +16,4 @@ def write_sums(folders: Sequence[Path]) -> None:
     for leftover in [path for folder in folders for path in folder.rglob(".*") if path.is_file()]:
         leftover.unlink()
     files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file() and path.name != SUMS]
-    lines = [f"{sha256(path)}  {os.path.relpath(path, folders[0])}\n" for path in files]
-    write_text(folders[0] / SUMS, "".join(lines))
+    write_list(folders[0] / SUMS, files)
