@@ -1,30 +1,24 @@
 """Measure every comparison and write results/benchmarks.csv; tell the overhead of the last run of the workflow.
 
-Names of rooms on the command line choose which.
+Names of rooms on the command line choose which. Each room has a process of its own: threads and memory that one has
+set would change the times of the next.
 """
 
 import os
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from multiprocessing import get_context
 from pathlib import Path
 
 import pandas as pd
 
-from benchmarks import adapter, clear, clear_downstream, cohort, igcl, neural, patchib, prunecxr, reports
 from benchmarks.overhead import overhead
-from benchmarks.timing import measure
+from benchmarks.rooms import ROOMS, measured
 from cxrflow.files import write_table
 
-MODULES = (adapter, cohort, reports, neural, prunecxr, patchib, igcl, clear, clear_downstream)
-ROOMS = {module.__name__.split(".")[1]: module for module in MODULES}
-
-rows = []
-for room in sys.argv[1:] or ROOMS:
-    with ROOMS[room].comparisons() as comparisons:
-        for comparison in comparisons:
-            measured = measure(comparison)
-            rows.append(asdict(measured))
-            print(f"{room}: {measured.name}: {measured.ratio:.4g}", file=sys.stderr)  # the table comes at the end
+with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
+    rows = [asdict(one) for found in pool.map(measured, sys.argv[1:] or ROOMS) for one in found]
 table = pd.DataFrame(rows)
 write_table("results/benchmarks.csv", table)
 print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
