@@ -49,12 +49,12 @@ def page(finished):
 
 
 @pytest.fixture(scope="module")
-def seen(page):
+def seen(page, tmp_path_factory):
     if BROWSER is None:
         pytest.skip("no browser here: none of chromium, chromium-browser, google-chrome")
     content = page.read_text().replace("<head>", f"<head>{WATCH}", 1)
     end = content.rindex("</body>")
-    watched = page.with_name("watched.html")
+    watched = tmp_path_factory.mktemp("watched") / "report.html"
     watched.write_text(content[:end] + LOOK + content[end:])
     title = re.search("<title>(.*?)</title>", opened(watched, wait=60_000), re.DOTALL)[1]
     return json.loads(unescape(title))
