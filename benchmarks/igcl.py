@@ -77,8 +77,8 @@ def _building(folder: Path) -> Comparison:
     in memory.
 
     Each in one process, which reads the BERT from disk. It has random weights and the size of the smallest published
-    one (two layers, 128 wide): the larger it is, the more of the time on both sides is its own. Even so
-    four fifths of ours is its arithmetic, at the rate at which a processor multiplies: there the goal is out of reach.
+    one (two layers, 128 wide): the larger it is, the more of the time on both sides is its own. Of ours that is some
+    seven tenths already, so that on a processor the goal was never reached.
     """
     store = made_up(REPORTS)
     records = [_record(store, graph) for graph in range(len(store))]

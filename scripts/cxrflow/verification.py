@@ -25,7 +25,7 @@ PAGES = {"report.html", "report.zip", "rulegraph.svg", "dag.svg"}
 SHOWN = 20
 HINT = (
     "Hint: delete what was altered, and the list of checksums (*.sha256, SHA256SUMS.txt) that names it where one does; "
-    "run the workflow again: it is made anew."
+    "then ask for the file (or its list) by name, `snakemake --cores all FILE`, and run the workflow again."
 )
 
 
