@@ -29,12 +29,13 @@ from cxrflow.igcl.graph_batches import GraphBatch, GraphReader
 from cxrflow.igcl.graph_building import build_graph_store
 from cxrflow.igcl.graph_encoders import GraphEncoder
 from cxrflow.igcl.graph_settings import GraphEncoderSettings, GraphSettings
-from cxrflow.igcl.graph_store import LABELS, RELATIONS, VIRTUAL_RELATION, GraphStore
+from cxrflow.igcl.graph_store import LABELS, RELATIONS, VIRTUAL, VIRTUAL_RELATION, GraphStore
 from cxrflow.igcl.graph_transforms import transformed
 from cxrflow.igcl.node_features import NodeFeatures
 from cxrflow.ragged import offsets, owners
 
 REPORTS, BATCH, WIDTH, STATES, WORDS = 1000, 128, 512, 768, 2000
+CORES = 2
 NODES, EDGES = 27, 18  # of a graph of MIMIC-CXR, on average
 
 Graph = tuple[Tensor, Tensor, Tensor]
@@ -73,39 +74,41 @@ def made_up(graphs: int, seed: int = 0) -> GraphStore:
 
 
 def _building(folder: Path) -> Comparison:
-    """From annotations to graphs with vectors: flat arrays, and the released chain of text files, a BERT and data sets
-    in memory.
+    """From annotations to graphs that a trainer reads, with vectors and virtual nodes: flat arrays, and the released
+    chain of text files, a BERT, data sets in memory, and virtual nodes when a graph is taken out.
 
-    Each in one process, which reads the BERT from disk. It has random weights and the size of the smallest published
-    one (two layers, 128 wide): the larger it is, the more of the time on both sides is its own. Of ours that is some
-    seven tenths already, so that on a processor the goal was never reached.
+    Both have the same two cores (a shard on each; threads within an operation), and the BERT in memory. It has random
+    weights and the size of the smallest published one (two layers, 128 wide): the larger it is, the more of the time on
+    both sides is its own. Half of our time is that already, in bf16 on processors that have instructions for it; in
+    fp32 it is two thirds, and the ratio about 4.
     """
     store = made_up(REPORTS)
     records = [_record(store, graph) for graph in range(len(store))]
     (folder / "graphs.jsonl").write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
     (folder / "graphs.json").write_text(json.dumps({each["study_id"]: each for each in records}), encoding="utf-8")
     bert, number = _small_bert(folder / "bert"), count()
-    settings = GraphSettings(transform="none", text_encoder=str(bert))
+    tokenizer, model = AutoTokenizer.from_pretrained(bert), AutoModel.from_pretrained(bert).eval()
+    settings = GraphSettings(gate="legacy", text_encoder=str(bert))
 
     def ours() -> GraphReader:
         target = folder / f"ours_{next(number)}"
         files = target / "graphs.npz", target / "vectors.npy"
-        build_graph_store(folder / "graphs.jsonl", *files, settings, 1, Quarantine("benchmark"))
+        build_graph_store(folder / "graphs.jsonl", *files, settings, CORES, Quarantine("benchmark"))
         return GraphReader.open(*files)
 
-    def reference() -> list[Data]:
+    def reference() -> list[Graph]:
+        torch.set_num_threads(CORES)
         target = folder / f"reference_{next(number)}"
-        tokenizer, model = AutoTokenizer.from_pretrained(bert), AutoModel.from_pretrained(bert).eval()
         reports = json.loads((folder / "graphs.json").read_text())
         _write_text_files(reports, target)
         _write_vectors(reports, target, tokenizer, model)
-        return _read_text_files(target)
+        return [reaction_one_by_one(graph.x, graph.edge_index, graph.edge_attr) for graph in _read_text_files(target)]
 
     found, expected = ours(), reference()
-    assert found.store.sizes.tolist() == [graph.num_nodes for graph in expected]
-    read = torch.from_numpy(found.features.of(np.arange(len(found.store.labels))))
-    torch.testing.assert_close(read, torch.cat([graph.x for graph in expected]), atol=0.2, rtol=0)  # bf16
-    return Comparison(f"graphs of {REPORTS:,} reports with vectors", ours, reference, goal=5, repeats=3)
+    read = torch.from_numpy(found.features.of(np.flatnonzero(found.store.labels != VIRTUAL)))
+    nodes = torch.cat([nodes[nodes.any(dim=1)] for nodes, _, _ in expected])
+    torch.testing.assert_close(read, nodes, atol=0.2, rtol=0)  # bf16
+    return Comparison(f"graphs of {REPORTS:,} reports with vectors", ours, reference, goal=5)
 
 
 def _small_bert(folder: Path) -> Path:

@@ -201,3 +201,12 @@ def test_a_processor_computes_in_single_precision_unless_told_otherwise(monkeypa
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: not including_emulation)
         assert arithmetic("auto") == expected
         assert (arithmetic("bf16"), arithmetic("fp32")) == ("bf16", "fp32")
+
+
+@pytest.mark.parametrize("instructions", ["avx512_bf16", "amx_bf16", "avx512_f"])
+def test_a_frozen_network_uses_what_the_processor_has(monkeypatch: pytest.MonkeyPatch, instructions: str) -> None:
+    monkeypatch.setattr(training, "this_device", lambda: torch.device("cpu"))
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {instructions: True})
+    assert arithmetic("auto") == "fp32"
+    assert arithmetic("auto", frozen=True) == ("bf16" if instructions.endswith("bf16") else "fp32")
+    assert arithmetic("fp32", frozen=True) == "fp32"

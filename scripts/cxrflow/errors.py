@@ -24,7 +24,12 @@ class UserError(Exception):
     """A mistake in the input or the configuration, told without a stack trace."""
 
     def __init__(self, message: str, hint: str) -> None:
-        super().__init__(f"{message}\nHint: {hint}")
+        super().__init__(message, hint)  # both, so that it can come from another process
+
+    def __str__(self) -> str:
+        """Return what the user reads."""
+        message, hint = self.args
+        return f"{message}\nHint: {hint}"
 
 
 def disk_error(error: BaseException, results: Path) -> UserError | None:

@@ -88,7 +88,7 @@ def test_other_reports_and_batches_change_nothing(encoder: ReportEncoder, monkey
     texts = [["heart"], [], ["left", "effusions"] * 40, ["pleural", "effusion"], ["\u200b", "heart"]]
     asked = spans((0, 0, 1), (2, 5, 3), (3, 1, 1), (4, 1, 1), (4, 0, 1))
     together = encoder.vectors(texts, asked)
-    monkeypatch.setattr(report_states, "BATCH_PIECES_CPU", 1)
+    monkeypatch.setattr(report_states, "CACHED_STATES", 1)
     np.testing.assert_allclose(encoder.vectors(texts, asked), together, atol=1e-5)
     for row, (report, first, length) in enumerate(zip(*asked, strict=True)):
         alone = encoder.vectors([texts[report]], spans((0, int(first), int(length))))
@@ -147,10 +147,10 @@ def test_batches_hold_every_window_once_and_little_more_than_allowed(sizes: list
     assert all(len(batch) == 1 or len(batch) * max(b - a for a, b, _ in batch) <= pieces for batch in batches)
 
 
-def build(lines: Path, bert: Path, **options: Any) -> GraphReader:
+def build(lines: Path, bert: Path, workers: int = 1, **options: Any) -> GraphReader:
     target = lines.parent / "graphs.npz", lines.parent / "vectors.npy"
     settings = GraphSettings(text_encoder=str(bert), text_precision="fp32")
-    build_graph_store(lines, *target, settings, 1, Quarantine("test"), **options)
+    build_graph_store(lines, *target, settings, workers, Quarantine("test"), **options)
     return GraphReader.open(*target)
 
 
@@ -179,21 +179,30 @@ def test_vectors_that_are_finished_are_not_made_again(
     build(lines, bert, shard_reports=3)
     undisturbed = (tmp_path / "vectors.npy").read_bytes()
     made: list[int] = []
-    real = graph_building._entity_vectors
+    real = graph_building._write_shard_vectors
 
-    def counted(graphs: Path, shard: Shard, *others: object) -> np.ndarray:
-        made.append(shard.number)
+    def counted(*arguments: Any) -> None:
+        made.append(arguments[-1].number)
         if len(made) == 3:
             raise KeyboardInterrupt
-        return real(graphs, shard, *others)  # type: ignore[arg-type]
+        real(*arguments)
 
-    monkeypatch.setattr(graph_building, "_entity_vectors", counted)
+    monkeypatch.setattr(graph_building, "_write_shard_vectors", counted)
     with pytest.raises(KeyboardInterrupt):
         build(lines, bert, shard_reports=3)
     made.clear()
     build(lines, bert, shard_reports=3)
     assert made == [2, 3]
     assert (tmp_path / "vectors.npy").read_bytes() == undisturbed
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_vectors_are_the_same_whatever_the_number_of_processes(tmp_path: Path, bert: Path, workers: int) -> None:
+    lines = write_lines(tmp_path / "reports.jsonl", [record(f"s{n}", n % 5, n) for n in range(12)])
+    build(lines, bert, shard_reports=3)
+    alone = (tmp_path / "vectors.npy").read_bytes()
+    build(lines, bert, workers, shard_reports=3)
+    assert (tmp_path / "vectors.npy").read_bytes() == alone
 
 
 def test_a_damaged_shard_is_not_taken_for_finished(tmp_path: Path) -> None:

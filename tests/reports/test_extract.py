@@ -112,7 +112,6 @@ def test_parts_and_workers_change_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     )
     whole = written(tmp_path / "whole", reports, ExtractSettings())
     monkeypatch.setattr(module, "PART", 300)
-    monkeypatch.setattr(module, "AHEAD", 1)
     parts = written(tmp_path / "parts", reports.sample(frac=1, random_state=0), ExtractSettings(), workers=2)
     assert pq.ParquetFile(parts / "findings.parquet").num_row_groups > 1
     pd.testing.assert_frame_equal(*(pd.read_parquet(at / "findings.parquet") for at in (whole, parts)))

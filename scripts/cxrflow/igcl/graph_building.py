@@ -7,11 +7,10 @@ alone, neither on the number of processes nor on interruptions.
 
 import json
 import logging
-import multiprocessing
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,13 +27,15 @@ from cxrflow.igcl.growing_array import GrowingArray
 from cxrflow.igcl.node_features import ENTITIES, describe, write_phrase_vectors
 from cxrflow.ragged import offsets, owners
 from cxrflow.reports import radgraph_schema
+from cxrflow.settings import Precision
+from cxrflow.workers import forked_map
 
 if TYPE_CHECKING:
     from cxrflow.igcl.report_states import ReportEncoder
 
 logger = logging.getLogger(__name__)
 
-SHARD_REPORTS = 512
+SHARD_REPORTS = 256
 
 
 @dataclass(frozen=True)
@@ -105,27 +106,18 @@ def build_graph_store(
 
 
 def _read_missing(graphs: Path, plan: Sequence[Shard], parts: Parts, workers: int) -> None:
-    """Read the shards that are not there yet, in processes that are forked: they need no script run anew."""
+    """Read the shards that are not there yet."""
     missing = [shard for shard in plan if not parts.graphs(shard).exists()]
     if len(missing) < len(plan):
         logger.info("%d of %d shards are kept from an interrupted run.", len(plan) - len(missing), len(plan))
-    work = partial(_read_shard, graphs, parts)
-    if min(workers, len(missing)) > 1:
-        with multiprocessing.get_context("fork").Pool(min(workers, len(missing))) as pool:
-            _drain(pool.imap_unordered(work, missing))
-    else:
-        _drain(map(work, missing))
+    for _ in forked_map(partial(_read_shard, graphs, parts), missing, min(workers, len(missing))):
+        pass
 
 
 def _read_shard(graphs: Path, parts: Parts, shard: Shard) -> None:
     store, refused = read_graphs(graphs, shard)
     write_json(parts.refused(shard), [list(one) for one in refused])
     store.save(parts.graphs(shard))  # last: it says that the shard is finished
-
-
-def _drain(results: Iterable[None]) -> None:
-    for _ in results:
-        pass
 
 
 def _tell(graphs: Path, plan: Sequence[Shard], parts: Parts, refused: Quarantine) -> None:
@@ -146,31 +138,47 @@ def _nothing(graphs: Path) -> GraphStore:
 
 
 def _write_entity_vectors(
-    graphs: Path, plan: Sequence[Shard], parts: Parts, target: Path, settings: GraphSettings, threads: int
+    graphs: Path, plan: Sequence[Shard], parts: Parts, target: Path, settings: GraphSettings, workers: int
 ) -> None:
-    """Write the states of a BERT for every entity, shard by shard."""
-    from cxrflow.igcl.report_states import ReportEncoder
-    from cxrflow.training import prepare_torch
+    """Write the states of a BERT for every entity, shard by shard.
 
-    prepare_torch(threads)
-    encoder = ReportEncoder(settings.text_encoder, settings.text_precision)
+    On a processor each shard has a thread of its own, which is faster than all threads for one shard, and what a thread
+    computes alone is the same whatever their number. A GPU serves one process.
+    """
+    from cxrflow.training import prepare_torch, this_device
+
+    prepare_torch(threads=1)
+    encoder = _encoder(settings.text_encoder, settings.text_precision)
     digest = encoder.digest()
     parts.require("vectors", digest)
     starts = offsets(len(GraphStore.load(parts.graphs(shard)).labels) for shard in plan)
     array = GrowingArray(parts.folder, int(starts[-1]), encoder.width)
     array.begin()
-    for shard, start, count in zip(plan, starts[:-1].tolist(), np.diff(starts).tolist(), strict=True):
-        if not array.has(shard.number, start, count):
-            array.write(shard.number, start, _entity_vectors(graphs, shard, parts, encoder))
-            logger.info("vectors of %d of %d shards of reports", shard.number + 1, len(plan))
+    spans = zip(starts[:-1].tolist(), np.diff(starts).tolist(), strict=True)
+    missing = [shard for shard, rows in zip(plan, spans, strict=True) if not array.has(shard.number, *rows)]
+    work = partial(_write_shard_vectors, graphs, parts, array, starts, settings)
+    processes = min(workers, len(missing)) if this_device().type == "cpu" else 1
+    for done, _ in enumerate(forked_map(work, missing, processes), start=1 + len(plan) - len(missing)):
+        logger.info("vectors of %d of %d shards of reports", done, len(plan))
     array.publish(target)
     describe(target, ENTITIES, settings.text_encoder, digest)
 
 
-def _entity_vectors(graphs: Path, shard: Shard, parts: Parts, encoder: "ReportEncoder") -> np.ndarray:
+@cache
+def _encoder(name: str, precision: Precision) -> "ReportEncoder":
+    """Return a BERT; processes that are forked have it already."""
+    from cxrflow.igcl.report_states import ReportEncoder
+
+    return ReportEncoder(name, precision)
+
+
+def _write_shard_vectors(
+    graphs: Path, parts: Parts, array: GrowingArray, starts: np.ndarray, settings: GraphSettings, shard: Shard
+) -> None:
     from cxrflow.igcl.report_states import Spans
 
     store = GraphStore.load(parts.graphs(shard))
     words = np.array([len(text.split(" ")) for text in store.vocabulary], dtype=np.int64)
     spans = Spans(owners(store.node_offsets), store.tokens.astype(np.int64), words[store.words])
-    return encoder.vectors(read_texts(graphs, shard), spans)
+    encoder = _encoder(settings.text_encoder, settings.text_precision)
+    array.write(shard.number, int(starts[shard.number]), encoder.vectors(read_texts(graphs, shard), spans))

@@ -19,7 +19,8 @@ class GraphSettings(Settings):
     text_width: int = Field(default=128, ge=16)
     """Width of a hashed vector; a BERT has its own."""
     text_precision: Precision = "auto"
-    """Arithmetic of the BERT (published: fp32). Vectors are stored as half floats in any case."""
+    """Arithmetic of the BERT (published: fp32). Nothing is trained here, so `auto` is bf16 also on processors that have
+    instructions for it. Vectors are stored as half floats in any case."""
     transform: Transform = "reaction"
     """Virtual nodes that join the parts of a disconnected graph: one for the whole graph (`dummy`), one per part, all
     joined with each other (`meta`), or one per part, all joined with one more (`reaction`, published)."""

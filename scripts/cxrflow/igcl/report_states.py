@@ -23,7 +23,8 @@ from cxrflow.training import arithmetic, this_device
 LAYERS = 4
 LONGEST = 512  # word pieces that a BERT reads at once, two special tokens among them
 OVERLAP = 64  # pieces that a further window reads again, at least
-BATCH_PIECES, BATCH_PIECES_CPU = 8192, 1024  # a processor's cache holds the states of the latter
+BATCH_PIECES = 8192
+CACHED_STATES = 1024 * 768  # numbers that a processor's cache holds: it gets a batch of so many pieces x width
 
 
 class Window(NamedTuple):
@@ -46,7 +47,7 @@ class ReportEncoder:
     """A BERT from a folder or the hub's cache, without dropout."""
 
     def __init__(self, name: str, precision: Precision = "fp32") -> None:
-        self.precision = arithmetic(precision)
+        self.precision = arithmetic(precision, frozen=True)
         self._tokenizer, self._model = load_bert(name, "igcl.graphs.text_encoder", "published: bert-base-uncased")
         self._model.to(this_device())
         self._inside = min(LONGEST, self._model.config.max_position_embeddings) - 2
@@ -107,7 +108,7 @@ class ReportEncoder:
         alike: dict[bytes, list[Window]] = {}
         for window in found:
             alike.setdefault(pieces[window.start : window.stop].tobytes(), []).append(window)
-        at_once = BATCH_PIECES_CPU if this_device().type == "cpu" else BATCH_PIECES
+        at_once = CACHED_STATES // self.width if this_device().type == "cpu" else BATCH_PIECES
         for batch in by_length([first for first, *_ in alike.values()], at_once):
             parts = [pieces[window.start : window.stop] for window in batch]
             for part, state in zip(parts, self._read(parts), strict=True):

@@ -2,9 +2,7 @@
 
 import json
 import logging
-import multiprocessing
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -19,12 +17,12 @@ from cxrflow.files import atomic_path
 from cxrflow.reports.extractors import Extraction, Report, extractor_of
 from cxrflow.reports.radgraph_files import Place, locate_annotations
 from cxrflow.reports.settings import ExtractSettings
+from cxrflow.workers import forked_map
 
 logger = logging.getLogger(__name__)
 
 BATCH = 256  # reports handed to a worker at once
 PART = 8192  # reports kept in memory before they are written
-AHEAD = 4  # batches per worker that may wait for their turn to be written
 COLUMN_TYPES = {
     "study_id": "string", "finding": "string", "status": "string", "side": "string", "site": "string",
     "sentence": "int32", "start": "int32", "end": "int32",
@@ -86,24 +84,8 @@ def stream(
     batches = _batches(Report(study, text, places.get(study, ())) for study, text in rows)
     extractor_of(settings)  # before any fork: workers share what is loaded, and a missing model is told here
     work = partial(_extract_batch, settings=settings)
-    done = _parallel(work, batches, workers) if workers > 1 and len(texts) > BATCH else map(work, batches)
-    for batch in done:
+    for batch in forked_map(work, batches, workers if len(texts) > BATCH else 1):
         yield from batch
-
-
-def _parallel(work: Any, batches: Iterable[list[Report]], workers: int) -> Iterator[list[Extraction]]:
-    """Work on batches in processes, in order, with a bounded number of results in wait for their turn.
-
-    Forked, because a started-afresh worker would run the Snakemake script that started it once more.
-    """
-    with multiprocessing.get_context("fork").Pool(workers) as pool:
-        waiting: deque[Any] = deque()
-        for batch in batches:
-            waiting.append(pool.apply_async(work, (batch,)))
-            if len(waiting) >= AHEAD * workers:
-                yield waiting.popleft().get()
-        while waiting:
-            yield waiting.popleft().get()
 
 
 def _batches(reports: Iterator[Report]) -> Iterator[list[Report]]:

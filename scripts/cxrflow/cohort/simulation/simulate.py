@@ -5,12 +5,11 @@ import json
 import logging
 import os
 import shutil
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from cxrflow.cohort.simulation.settings import SimulationSettings
 from cxrflow.cohort.simulation.trees import TREES, Drawn, Tree
 from cxrflow.files import sha256, write_bytes, write_json
 from cxrflow.memory import keep_freed_memory
+from cxrflow.workers import end_with_parent
 
 logger = logging.getLogger(__name__)
 
@@ -102,14 +102,7 @@ def _start_worker() -> None:
     """Use one thread, and end with the parent: a worker left behind by a killed run would go on writing."""
     _single_thread()
     keep_freed_memory()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    end_with_parent()
 
 
 def _single_thread() -> None:
