@@ -16,7 +16,7 @@ from benchmarks.adapter_run import read_tree
 from benchmarks.timing import Comparison, apart
 from cxrflow.cohort.labels import CHEXPERT_LABELS
 from cxrflow.cohort.layouts import METADATA_TABLE, SPLIT_TABLE, label_table
-from cxrflow.reports.sections import parse_sections
+from cxrflow.cohort.sections import parse_sections
 
 PUBLISHED_IMAGES, SMALL_IMAGES = 377_110, 4_000
 VIEWS = ("AP", "PA", "LATERAL", "LL")

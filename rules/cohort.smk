@@ -90,7 +90,7 @@ rule cohort_manifest:
     input:
         code=library("cohort_manifest"),
         data_use=data_use,
-        sections="scripts/cxrflow/reports/mimic_sections.yaml",
+        sections="scripts/cxrflow/cohort/mimic_sections.yaml",
         raw=raw_tables,
     output:
         manifest="results/{cohort}/cohort/manifest.parquet",

@@ -17,7 +17,7 @@ sys.path.insert(0, str(LIBRARY))
 
 from cxrflow.clear.downstream_settings import ATTENDING
 from cxrflow.cohort.layouts import LAYOUTS, is_credentialed, raw_files, require_raw_files, window_of
-from cxrflow.config import parse_config, plain_config, systems_of
+from cxrflow.config import own_initialisations, parse_config, plain_config, systems_of
 from cxrflow.cohort.long_tail import PARTS, label_file
 from cxrflow.cohort.simulation.grain import chest_name
 from cxrflow.errors import UserError

@@ -22,21 +22,16 @@ def summary_trained(system, cohort):
     if system == "prunecxr":
         seeds = [] if cohort in config["prunecxr"]["published"] else config["prunecxr"]["training"]["seeds"][:most]
         return [("classifier", seed, f"{base}/prunecxr/training/seed_{seed}.safetensors") for seed in seeds]
-    return [(name, 0, igcl_weights(igcl_wildcards(cohort, name)) or None) for name in summary_initialisations(cohort)]
-
-
-def summary_initialisations(cohort):
-    """The initialisations of igcl that are encoders of their own: a model of patchib stands for itself."""
-    compared = "patchib" in systems_of(settings, cohort)
-    named = config["igcl"]["transfer"]["initialisations"]
-    return [name for name, about in named.items() if not (compared and about["weights"] == "patchib")]
+    return [
+        (name, 0, igcl_weights(igcl_wildcards(cohort, name)) or None) for name in own_initialisations(settings, cohort)
+    ]
 
 
 def summary_weights(wildcards):
     """The files that the encoders of a system are read from."""
     files = [file for _, _, file in summary_trained(wildcards.system, wildcards.source) if file]
     if wildcards.system == "igcl":
-        named = summary_initialisations(wildcards.source)
+        named = own_initialisations(settings, wildcards.source)
         files += {file for name in named for file in igcl_tower_files(igcl_wildcards(wildcards.source, name))}
     return sorted(files)
 
@@ -122,7 +117,7 @@ def summary_training(cohort, own, sources):
             seeds = [seed for _, seed, _ in summary_trained(system, place)]
             yield system, place, "classifier", [f"{base}/prunecxr_train_{seed}.tsv" for seed in seeds]
         else:
-            for name in summary_initialisations(place):
+            for name in own_initialisations(settings, place):
                 about = config["igcl"]["transfer"]["initialisations"][name]
                 trained_by = {
                     "pretrained": "igcl_pretrain",

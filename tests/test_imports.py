@@ -1,4 +1,6 @@
-from cxrflow.imports import local_imports
+from graphlib import TopologicalSorter
+
+from cxrflow.imports import _direct_imports, local_imports
 
 
 def test_direct_indirect_and_local_imports_are_found_and_nothing_else(tmp_path):
@@ -17,3 +19,13 @@ def test_direct_indirect_and_local_imports_are_found_and_nothing_else(tmp_path):
     script.write_text("from cxrflow.room.door import f\n")
     names = [str(file.relative_to(package)) for file in local_imports(script, tmp_path)]
     assert names == ["__init__.py", "key.py", "lock.py", "room/__init__.py", "room/door.py"]
+
+
+def test_no_two_rooms_need_each_other(root):
+    package = root / "scripts/cxrflow"
+    needs: dict[str, set[str]] = {}
+    for file in package.rglob("*.py"):
+        room = file.relative_to(package).parts[0]
+        others = {needed.relative_to(package).parts[0] for needed in _direct_imports(file, package.parent)}
+        needs.setdefault(room, set()).update(others - {room, "__init__.py"})
+    assert list(TopologicalSorter(needs).static_order()), "a circle raises CycleError, and names it"

@@ -18,6 +18,7 @@ from cxrflow.cohort.settings import CohortSettings
 from cxrflow.errors import UserError
 from cxrflow.igcl.fitting import require_lenders, require_models
 from cxrflow.igcl.settings import IgclSettings
+from cxrflow.igcl.transfer_settings import PATCHIB
 from cxrflow.neural.settings import NeuralSettings
 from cxrflow.patchib.settings import PatchibSettings
 from cxrflow.prunecxr.settings import PruneCxrSettings
@@ -153,6 +154,13 @@ def systems_of(config: Config, cohort: str) -> list[System]:
         return [system for system in config.run.systems if system in about.systems]
     sliced = LAYOUTS[about.format].slices
     return [system for system in config.run.systems if (system in READS_SLICES) == sliced]
+
+
+def own_initialisations(config: Config, cohort: str) -> list[str]:
+    """Return the initialisations of igcl that are encoders of their own: a model of patchib stands for itself."""
+    compared = "patchib" in systems_of(config, cohort)
+    named = config.igcl.transfer.initialisations
+    return [name for name, about in named.items() if not (compared and about.weights == PATCHIB)]
 
 
 def parse_config(raw: Mapping[str, Any]) -> Config:

@@ -17,12 +17,12 @@ from tests.bad_input.case import Area
 from tests.cohort.test_openi_adapter import xml
 from tests.reports.radgraph_samples import EFFUSION
 
+from cxrflow.cohort.mimic_sections import mimic_sections
 from cxrflow.cohort.openi import parse_report
+from cxrflow.cohort.sections import parse_sections, report_text
 from cxrflow.errors import UserError
 from cxrflow.reports.json_items import json_items
-from cxrflow.reports.mimic_sections import mimic_sections
 from cxrflow.reports.radgraph_schema import graph_of, joined, read_annotation
-from cxrflow.reports.sections import parse_sections, report_text
 
 # Pieces that reports are made of, in any order and number, between any other characters.
 REPORT_PIECES = st.sampled_from(

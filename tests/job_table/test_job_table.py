@@ -122,3 +122,16 @@ def test_operations_are_done_at_a_known_speed():
     part = {"unit": "images", "tflop": 1, "at": "light", "source": "nowhere"}
     with pytest.raises(ValidationError, match="unknown speeds"):
         Rates.model_validate({"tflops": {"fp32": 15}, "rules": {"a": [part]}})
+
+
+def test_a_model_of_patchib_is_no_encoder_of_igcl_where_it_stands_for_itself(work, config):
+    about = config.igcl.transfer.initialisations
+    others = [name for name, one in about.items() if one.weights != "patchib"]
+    assert 0 < len(others) < len(about)
+    units = UNITS["images x encoders"]
+    both, alone = (
+        units(work("summary_embed", cohort=name, source=name, system="igcl")) / SIZES[name].images
+        for name in ("mimic-cxr", "chexpert")
+    )
+    assert both == len(others)
+    assert alone == len(about)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cxrflow.cohort.cohort_files import CohortFiles
 from cxrflow.cohort.labels import CHEXPERT_LABELS
+from cxrflow.cohort.sections import parse_sections
 from cxrflow.cohort.tables import SPLITS, write_manifest, write_reports, write_split
 from cxrflow.errors import UserError
 from cxrflow.files import write_table
@@ -17,7 +18,6 @@ from cxrflow.patchib.data_settings import MasterSettings
 from cxrflow.patchib.master import PUBLISHED, MasterFiles, build_master, label_order
 from cxrflow.patchib.master_lines import read_master
 from cxrflow.patchib.queries import SOURCES, report_query, report_sections, whole_report
-from cxrflow.reports.sections import parse_sections
 
 LABELS = ["Edema", "Cardiomegaly"]  # the manifest's order is not the alphabet's
 # image, patient, study, view, split, Edema, Cardiomegaly

@@ -8,13 +8,13 @@ import pytest
 from tests.reports.radgraph_samples import EFFUSION, annotation
 
 from cxrflow.cohort.openi import installed_archive, read_openi
+from cxrflow.cohort.sections import clean_text, join_sentences
 from cxrflow.errors import UserError
 from cxrflow.reports.annotated_findings import annotated_mentions
 from cxrflow.reports.extract import extract_reports
 from cxrflow.reports.lexicon import load_lexicon
 from cxrflow.reports.radgraph_files import locate_annotations, study_key
 from cxrflow.reports.radgraph_schema import graph_of, joined, read_annotation, short_label
-from cxrflow.reports.sections import clean_text, join_sentences
 from cxrflow.reports.settings import ExtractSettings
 
 

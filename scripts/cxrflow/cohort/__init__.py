@@ -1,1 +1,1 @@
-"""Cohorts: adapters, simulation, splits and the image store."""
+"""Cohorts: adapters, the sections of reports, simulation, splits and the image store."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from cxrflow.config import Config, systems_of
+from cxrflow.config import Config, own_initialisations, systems_of
 from cxrflow.forgetting.settings import ForgettingSettings
 from cxrflow.igcl.transfer_settings import ClassifierSettings
 from cxrflow.job_table.plan import PlannedJob
@@ -140,24 +140,33 @@ def _checkpoints(work: Work) -> float:
     return 1 + math.ceil(pretraining.epochs / (pretraining.checkpoint_every or pretraining.epochs))
 
 
+def _embedded_encoders(config: Config, system: str, cohort: str) -> int:
+    """Return the encoders that a system trains on a cohort, and that run over the images of a leaderboard."""
+    return {
+        "neural": 1,
+        "prunecxr": min(config.summary.seeds, len(config.prunecxr.training.seeds)),
+        "igcl": len(own_initialisations(config, cohort)),
+    }.get(system, 0)
+
+
 def _run_encoders(work: Work) -> float:
-    """Return the encoders of one system that a leaderboard runs over all images."""
-    config = work.config
-    each = {"prunecxr": config.summary.seeds, "igcl": len(config.igcl.transfer.initialisations)}
-    return work.size.images * each.get(work.job.wildcards["system"], 1)
+    """Return the images that the encoders of one system see for a leaderboard."""
+    named = work.job.wildcards
+    return work.size.images * _embedded_encoders(work.config, named["system"], named["source"])
 
 
 def _probed(work: Work) -> float:
     """Return the training images of all features that a leaderboard compares."""
-    config = work.config
-    each = {
-        "neural": len(config.neural.pruning.percentiles),
-        "prunecxr": config.summary.seeds,
+    config, cohort = work.config, work.job.wildcards["cohort"]
+    sources = [cohort, *config.summary.encoders_from.get(cohort, [])]
+    trained = [(system, source) for source in sources for system in systems_of(config, source)]
+    features = sum(_embedded_encoders(config, *one) for one in trained)
+    more = {
+        "neural": len(config.neural.pruning.percentiles) - 1,
         "patchib": _patchib_runs(work),
-        "igcl": len(config.igcl.transfer.initialisations),
         "clear": _clear_runs(work),
     }
-    return work.size.train * sum(each[system] for system in systems_of(config, work.job.wildcards["cohort"]))
+    return work.size.train * (features + sum(more.get(system, 0) for system in systems_of(config, cohort)))
 
 
 def _forgotten(work: Work) -> float:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrflow.cohort.openi_index import LABEL_OF
+from cxrflow.cohort.sections import BLANK
 from cxrflow.errors import UserError
-from cxrflow.reports.sections import BLANK
 
 _BEFORE_CLOSING = re.compile(r"\s+(?=[.,;:?!)\]%]|'s\b)")
 _AFTER_OPENING = re.compile(r"(?<=[(\[])\s+")

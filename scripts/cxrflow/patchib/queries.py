@@ -3,8 +3,8 @@
 import re
 from collections.abc import Mapping
 
+from cxrflow.cohort.sections import DEFAULT_ORDER, join_sentences
 from cxrflow.patchib.data_settings import TextSections
-from cxrflow.reports.sections import DEFAULT_ORDER, join_sentences
 
 SOURCES: dict[TextSections, tuple[str, ...]] = {
     "all": ("whole report",),

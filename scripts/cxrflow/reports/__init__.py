@@ -1,1 +1,1 @@
-"""Radiology reports: sections, findings and report graphs."""
+"""Radiology reports: findings and report graphs."""

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from cxrflow.cohort.openi import OpenIReport, installed_archive, read_openi
 from cxrflow.cohort.openi_index import FINDINGS, SIDES, SITES, indexed_findings, is_indexed
+from cxrflow.cohort.sections import clean_text, join_sentences
 from cxrflow.files import write_twins
 from cxrflow.metrics import resampled_sums
 from cxrflow.reports.extract import stream
 from cxrflow.reports.scores import confusion, scored
-from cxrflow.reports.sections import clean_text, join_sentences
 from cxrflow.reports.settings import ExtractSettings
 
 # The averages and the places run over diseases that published chest label sets name (granuloma as a lesion of the lung)

@@ -13,9 +13,9 @@ from spacy.matcher import PhraseMatcher
 from spacy.tokens import Doc
 from spacy.util import compile_infix_regex
 
+from cxrflow.cohort.sections import BLANK
 from cxrflow.reports.abbreviations import AbbreviationFinder, ShortForm
 from cxrflow.reports.lexicon import TRIGGER, Lexicon, comparable
-from cxrflow.reports.sections import BLANK
 from cxrflow.reports.sentences import sentence_bounds
 from cxrflow.reports.settings import ExtractSettings
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pandas as pd
 
+from cxrflow.cohort.sections import parse_sections, report_text
 from cxrflow.errors import UserError
 from cxrflow.files import confined, write_text
 from cxrflow.reports.report_page import ShownReport, report_page
-from cxrflow.reports.sections import parse_sections, report_text
 
 RESULTS = Path("results")
 

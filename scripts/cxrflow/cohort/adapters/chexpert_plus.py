@@ -22,9 +22,9 @@ from cxrflow.cohort.adapters.raw import (
 from cxrflow.cohort.labels import CHEXPERT_LABELS
 from cxrflow.cohort.layouts import CHEXPERT_PLUS_TABLE, chexbert_labels
 from cxrflow.cohort.quarantine import Quarantine
+from cxrflow.cohort.sections import clean_text, join_sentences, parse_sections
 from cxrflow.cohort.settings import ReadingSettings
 from cxrflow.errors import UserError
-from cxrflow.reports.sections import clean_text, join_sentences, parse_sections
 
 logger = logging.getLogger(__name__)
 

@@ -21,10 +21,10 @@ from cxrflow.cohort.adapters.report_files import UnreadableReportError, open_rep
 from cxrflow.cohort.labels import CHEXPERT_LABELS
 from cxrflow.cohort.layouts import DICOM_LIST, METADATA_TABLE, SPLIT_TABLE, label_table
 from cxrflow.cohort.long_tail import MIMIC_CLASSES
+from cxrflow.cohort.mimic_sections import mimic_sections
 from cxrflow.cohort.quarantine import Quarantine
 from cxrflow.cohort.settings import ReadingSettings
 from cxrflow.cohort.tables import SPLITS, VIEWS
-from cxrflow.reports.mimic_sections import mimic_sections
 
 IDS = ["dicom_id", "subject_id", "study_id"]
 NAMES = {"dicom_id": "image_id", "subject_id": "patient_id"}

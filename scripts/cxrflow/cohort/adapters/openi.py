@@ -12,10 +12,10 @@ from cxrflow.cohort.layouts import OPENI_CSV_TABLES, OPENI_REPORTS, present
 from cxrflow.cohort.openi import MAX_MEMBER_BYTES, OpenIReport, parse_report, read_openi
 from cxrflow.cohort.openi_index import index_labels
 from cxrflow.cohort.quarantine import Quarantine
+from cxrflow.cohort.sections import clean_text
 from cxrflow.cohort.settings import ReadingSettings
 from cxrflow.errors import UserError
 from cxrflow.files import is_file
-from cxrflow.reports.sections import clean_text
 
 logger = logging.getLogger(__name__)
 

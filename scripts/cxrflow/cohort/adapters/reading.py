@@ -12,12 +12,12 @@ from cxrflow.cohort.adapters import chexpert, chexpert_plus, deeplesion, mimic, 
 from cxrflow.cohort.adapters.raw import RawCohort, SectionedReport, Source, refuse, with_scaled_boxes
 from cxrflow.cohort.decoding import EMPTY, dimensions
 from cxrflow.cohort.quarantine import Quarantine
+from cxrflow.cohort.sections import report_text
 from cxrflow.cohort.settings import ReadingSettings
 from cxrflow.cohort.tables import REPORTS
 from cxrflow.cohort.unreadable import MISSING, UnreadableImageError
 from cxrflow.errors import UserError
 from cxrflow.files import confined, is_file
-from cxrflow.reports.sections import report_text
 
 logger = logging.getLogger(__name__)
 

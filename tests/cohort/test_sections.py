@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxrflow.reports.sections import canonical_name, clean_text, parse_sections, report_text
+from cxrflow.cohort.sections import canonical_name, clean_text, parse_sections, report_text
 
 WORDS = ["the", "heart", "is", "enlarged", ".", "no", "effusion", ",", "seen"]
 MIMIC = """                                 FINAL REPORT

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from cxrflow.reports.sections import canonical_name, clean_text, parse_sections
+from cxrflow.cohort.sections import canonical_name, clean_text, parse_sections
 
 RULES = Path(__file__).with_name("mimic_sections.yaml")
 CHOSEN = ("impression", "findings", "last_paragraph", "comparison")

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxrflow.reports.mimic_sections import CHOSEN, mimic_sections, public_name, public_rules
-from cxrflow.reports.sections import canonical_name, report_text
+from cxrflow.cohort.mimic_sections import CHOSEN, mimic_sections, public_name, public_rules
+from cxrflow.cohort.sections import canonical_name, report_text
 
 STUDY = "50000001"  # not ruled by hand
 NAMED_NOTE, NAMED_RECOMMENDATIONS, NAMED_INDICATION = "56451190", "59768032", "50058765"
