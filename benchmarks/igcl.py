@@ -80,7 +80,7 @@ def _building(folder: Path) -> Comparison:
     Both have the same two cores (a shard on each; threads within an operation), and the BERT in memory. It has random
     weights and the size of the smallest published one (two layers, 128 wide): the larger it is, the more of the time on
     both sides is its own. Half of our time is that already, in bf16 on processors that have instructions for it; in
-    fp32 it is two thirds, and the ratio about 4.
+    fp32 it is two thirds, and the ratio between 4.4 and 5.1.
     """
     store = made_up(REPORTS)
     records = [_record(store, graph) for graph in range(len(store))]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cxrflow.errors import UserError
-from cxrflow.workers import AHEAD, forked_map
+from cxrflow.workers import AHEAD, forked
 
 
 def late_or_early(number: int) -> tuple[int, int]:
@@ -21,7 +21,8 @@ def late_or_early(number: int) -> tuple[int, int]:
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_results_come_in_the_order_of_the_items(workers: int) -> None:
-    found = list(forked_map(late_or_early, range(12), workers))
+    with forked(workers) as spread:
+        found = list(spread(late_or_early, range(12)))
     assert [number for number, _ in found] == list(range(12))
     assert (os.getpid() in {process for _, process in found}) == (workers == 1)
 
@@ -35,10 +36,9 @@ def test_few_results_wait_for_their_turn() -> None:
             taken += 1
             yield taken
 
-    results = forked_map(abs, items(), 2)
-    assert next(results) == 1
-    assert taken == AHEAD * 2
-    results.close()  # type: ignore[attr-defined]
+    with forked(2) as spread:
+        assert next(spread(abs, items())) == 1
+        assert taken == AHEAD * 2
 
 
 def refuse(number: int) -> int:
@@ -49,8 +49,8 @@ def refuse(number: int) -> int:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_error_of_a_worker_is_that_of_the_job(workers: int) -> None:
-    with pytest.raises(UserError, match=r"Three[\s\S]*Take another"):
-        list(forked_map(refuse, range(50), workers))
+    with pytest.raises(UserError, match=r"Three[\s\S]*Take another"), forked(workers) as spread:
+        list(spread(refuse, range(50)))
 
 
 def die(number: int) -> int:
@@ -60,19 +60,20 @@ def die(number: int) -> int:
 
 
 def test_a_killed_worker_is_told_and_not_waited_for() -> None:
-    with pytest.raises(UserError, match=r"was killed[\s\S]*Hint: .*memory"):
-        list(forked_map(die, range(50), 2))
+    with pytest.raises(UserError, match=r"was killed[\s\S]*Hint: .*memory"), forked(2) as spread:
+        list(spread(die, range(50)))
 
 
 # Starts two workers that write down who they are and then work on and on.
 PARENT = """if True:
     import os, sys, time
     from pathlib import Path
-    from cxrflow.workers import forked_map
+    from cxrflow.workers import forked
     def work(number):
         (Path(sys.argv[1]) / f"{os.getpid()}.pid").touch()
         time.sleep(100)
-    list(forked_map(work, range(2), 2))
+    with forked(2) as spread:
+        list(spread(work, range(2)))
 """
 
 

@@ -1,4 +1,4 @@
-"""Work spread over processes of one machine that are forked: they share what is loaded, and run no script anew."""
+"""Work spread over processes of one machine: they end with the process that started them, and none dies unnoticed."""
 
 import os
 import threading
@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from cxrflow.errors import UserError
 
@@ -17,24 +18,47 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def forked_map(work: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """Yield the results of work on items, in their order, from `workers` processes; one worker is this process.
+class Spread(Protocol):
+    """Yields the results of work on items, in their order."""
 
-    A bounded number of results waits for its turn. Raises UserError where a process is killed: nobody waits for what
-    will not come.
+    def __call__(self, work: Callable[[Item], Result], items: Iterable[Item], /) -> Iterator[Result]:
+        """Yield one result per item."""
+
+
+@contextmanager
+def forked(workers: int) -> Iterator[Spread]:
+    """Yield what spreads work over `workers` processes; one worker is this process.
+
+    They are forked when the first work comes: they share what is loaded by then, and run no script anew. A bounded
+    number of results waits for its turn. Raises UserError where a process is killed: nobody waits for what will not
+    come.
     """
     if workers <= 1:
-        yield from map(work, items)
+        yield map
         return
-    pool = ProcessPoolExecutor(workers, get_context("fork"), initializer=end_with_parent)
-    waiting: deque[Future[Result]] = deque()
-    try:
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) >= AHEAD * workers:
+    with worker_pool(workers, "fork", end_with_parent) as pool:
+
+        def spread(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+            waiting: deque[Future[Result]] = deque()
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) >= AHEAD * workers:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+
+        yield spread
+
+
+@contextmanager
+def worker_pool(workers: int, start: str, initializer: Callable[[], None]) -> Iterator[ProcessPoolExecutor]:
+    """Yield processes started in one of multiprocessing's ways; what still waits when the block ends is dropped.
+
+    Raises UserError where one is killed.
+    """
+    pool = ProcessPoolExecutor(workers, get_context(start), initializer=initializer)
+    try:
+        yield pool
     except BrokenProcessPool as error:
         raise UserError(
             f"One of the {workers} processes of this job was killed: mostly for want of memory.",

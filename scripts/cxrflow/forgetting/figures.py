@@ -14,6 +14,7 @@ from cxrflow.plotting import PALETTE, caption, figure_style, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
 METRICS = {"auprc": "average precision", "auroc": "AUROC"}
 GROUPS = {"head": PALETTE[0], "medium": PALETTE[2], "tail": PALETTE[3]}
@@ -55,8 +56,10 @@ def plot_overall(
         figure, panels = plt.subplots(1, count, figsize=(PANEL[0] * count, PANEL[1]), layout="constrained")
         for panel, metric in zip(panels, METRICS, strict=False):
             draw_mean(panel, metrics, overall, metric, words)
-        panels[0].legend(loc="lower left", frameon=False, fontsize=8)
-        draw_marks_legend(panels[1])
+        handles = panels[0].get_legend_handles_labels()[0] + marks_of_significance()
+        figure.legend(
+            handles=handles, loc="outside upper center", ncols=3 if count == 2 else 5, frameon=False, fontsize=9
+        )
         if weights is not None:
             draw_weights(panels[2], weights)
         caption(figure, overall_caption(metrics), bool(metrics["simulated"].any()))
@@ -81,12 +84,14 @@ def draw_mean(axis: "Axes", metrics: pd.DataFrame, overall: pd.DataFrame, metric
     compression_axis(axis, words)
 
 
-def draw_marks_legend(axis: "Axes") -> None:
-    """Say what the marks of significance are."""
+def marks_of_significance() -> list["Line2D"]:
+    """Return what stands in a legend for the marks of significance."""
+    from matplotlib.lines import Line2D
+
     style: dict[str, Any] = {"markerfacecolor": "white", "markeredgecolor": "0.3", "linestyle": "none"}
-    handles = [axis.plot([], [], marker=m, markersize=8, label=name, **style)[0] for m, _, name in MARKS.values()]
-    legend = axis.legend(handles=handles, loc="lower left", frameon=False, fontsize=8, title="first p < .05")
-    legend.get_title().set_fontsize(8)
+    return [
+        Line2D([], [], marker=m, markersize=8, label=f"first p < .05, {name}", **style) for m, _, name in MARKS.values()
+    ]
 
 
 def draw_weights(axis: "Axes", weights: pd.DataFrame) -> None:

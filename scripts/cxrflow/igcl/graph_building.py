@@ -27,8 +27,7 @@ from cxrflow.igcl.growing_array import GrowingArray
 from cxrflow.igcl.node_features import ENTITIES, describe, write_phrase_vectors
 from cxrflow.ragged import offsets, owners
 from cxrflow.reports import radgraph_schema
-from cxrflow.settings import Precision
-from cxrflow.workers import forked_map
+from cxrflow.workers import Spread, forked
 
 if TYPE_CHECKING:
     from cxrflow.igcl.report_states import ReportEncoder
@@ -90,27 +89,30 @@ def build_graph_store(
     """
     plan = shards(graphs, shard_reports)
     parts = Parts.beside(store, graphs, shard_reports)
-    _read_missing(graphs, plan, parts, workers)
-    _tell(graphs, plan, parts, refused)
-    found = joined([GraphStore.load(parts.graphs(shard)) for shard in plan] or [_nothing(graphs)])
-    if accept:
-        accept(len(found))
-    if settings.text_encoder == "hashed":
-        write_phrase_vectors(found, vectors, settings.text_width)
-    else:
-        _write_entity_vectors(graphs, plan, parts, vectors, settings, workers)
+    if settings.text_encoder != "hashed":
+        _prepare(settings)
+    with forked(min(workers, len(plan))) as spread:
+        _read_missing(graphs, plan, parts, spread)
+        _tell(graphs, plan, parts, refused)
+        found = joined([GraphStore.load(parts.graphs(shard)) for shard in plan] or [_nothing(graphs)])
+        if accept:
+            accept(len(found))
+        if settings.text_encoder == "hashed":
+            write_phrase_vectors(found, vectors, settings.text_width)
+        else:
+            _write_entity_vectors(graphs, plan, parts, vectors, settings, spread)
     complete = transformed(found, settings)
     complete.save(store)
     shutil.rmtree(parts.folder)
     _summarise(found, len(complete.labels) - len(found.labels))
 
 
-def _read_missing(graphs: Path, plan: Sequence[Shard], parts: Parts, workers: int) -> None:
+def _read_missing(graphs: Path, plan: Sequence[Shard], parts: Parts, spread: Spread) -> None:
     """Read the shards that are not there yet."""
     missing = [shard for shard in plan if not parts.graphs(shard).exists()]
     if len(missing) < len(plan):
         logger.info("%d of %d shards are kept from an interrupted run.", len(plan) - len(missing), len(plan))
-    for _ in forked_map(partial(_read_shard, graphs, parts), missing, min(workers, len(missing))):
+    for _ in spread(partial(_read_shard, graphs, parts), missing):
         pass
 
 
@@ -138,38 +140,45 @@ def _nothing(graphs: Path) -> GraphStore:
 
 
 def _write_entity_vectors(
-    graphs: Path, plan: Sequence[Shard], parts: Parts, target: Path, settings: GraphSettings, workers: int
+    graphs: Path, plan: Sequence[Shard], parts: Parts, target: Path, settings: GraphSettings, spread: Spread
 ) -> None:
-    """Write the states of a BERT for every entity, shard by shard.
-
-    On a processor each shard has a thread of its own, which is faster than all threads for one shard, and what a thread
-    computes alone is the same whatever their number. A GPU serves one process.
-    """
-    from cxrflow.training import prepare_torch, this_device
-
-    prepare_torch(threads=1)
-    encoder = _encoder(settings.text_encoder, settings.text_precision)
+    """Write the states of a BERT for every entity, shard by shard; a GPU serves one process."""
+    encoder = _encoder(settings)
     digest = encoder.digest()
     parts.require("vectors", digest)
     starts = offsets(len(GraphStore.load(parts.graphs(shard)).labels) for shard in plan)
     array = GrowingArray(parts.folder, int(starts[-1]), encoder.width)
     array.begin()
-    spans = zip(starts[:-1].tolist(), np.diff(starts).tolist(), strict=True)
-    missing = [shard for shard, rows in zip(plan, spans, strict=True) if not array.has(shard.number, *rows)]
+    rows = zip(starts[:-1].tolist(), np.diff(starts).tolist(), strict=True)
+    missing = [
+        shard for shard, (start, count) in zip(plan, rows, strict=True) if not array.has(shard.number, start, count)
+    ]
     work = partial(_write_shard_vectors, graphs, parts, array, starts, settings)
-    processes = min(workers, len(missing)) if this_device().type == "cpu" else 1
-    for done, _ in enumerate(forked_map(work, missing, processes), start=1 + len(plan) - len(missing)):
+    results = map(work, missing) if encoder.on_gpu else spread(work, missing)
+    for done, _ in enumerate(results, start=1 + len(plan) - len(missing)):
         logger.info("vectors of %d of %d shards of reports", done, len(plan))
     array.publish(target)
     describe(target, ENTITIES, settings.text_encoder, digest)
 
 
+def _prepare(settings: GraphSettings) -> None:
+    """Load the BERT before any fork: processes share it, and a missing one is told before all reports are read.
+
+    Each process has one thread: faster than all threads for one shard, and what a thread computes alone is the same
+    whatever the number of processes. (After a fork OpenMP cannot start more.)
+    """
+    from cxrflow.training import prepare_torch
+
+    prepare_torch(threads=1)
+    _encoder(settings)
+
+
 @cache
-def _encoder(name: str, precision: Precision) -> "ReportEncoder":
-    """Return a BERT; processes that are forked have it already."""
+def _encoder(settings: GraphSettings) -> "ReportEncoder":
+    """Return the BERT of the settings."""
     from cxrflow.igcl.report_states import ReportEncoder
 
-    return ReportEncoder(name, precision)
+    return ReportEncoder(settings.text_encoder, settings.text_precision)
 
 
 def _write_shard_vectors(
@@ -180,5 +189,4 @@ def _write_shard_vectors(
     store = GraphStore.load(parts.graphs(shard))
     words = np.array([len(text.split(" ")) for text in store.vocabulary], dtype=np.int64)
     spans = Spans(owners(store.node_offsets), store.tokens.astype(np.int64), words[store.words])
-    encoder = _encoder(settings.text_encoder, settings.text_precision)
-    array.write(shard.number, int(starts[shard.number]), encoder.vectors(read_texts(graphs, shard), spans))
+    array.write(shard.number, int(starts[shard.number]), _encoder(settings).vectors(read_texts(graphs, shard), spans))

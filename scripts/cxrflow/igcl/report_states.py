@@ -53,6 +53,11 @@ class ReportEncoder:
         self._inside = min(LONGEST, self._model.config.max_position_embeddings) - 2
 
     @property
+    def on_gpu(self) -> bool:
+        """Whether it computes on a GPU."""
+        return self._model.device.type == "cuda"
+
+    @property
     def width(self) -> int:
         """Width of its states."""
         return int(self._model.config.hidden_size)

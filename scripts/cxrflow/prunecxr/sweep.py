@@ -1,4 +1,4 @@
-"""One trained classifier at every sparsity: load once, one partition, images from the store, one pass per sparsity.
+"""One trained classifier at every sparsity: load once, one sort, images from the store, one pass per sparsity.
 
 A killed sweep goes on after its last finished sparsity: each one's probabilities are kept until the table is whole.
 """

@@ -17,7 +17,7 @@ from cxrflow.files import atomic_path
 from cxrflow.reports.extractors import Extraction, Report, extractor_of
 from cxrflow.reports.radgraph_files import Place, locate_annotations
 from cxrflow.reports.settings import ExtractSettings
-from cxrflow.workers import forked_map
+from cxrflow.workers import forked
 
 logger = logging.getLogger(__name__)
 
@@ -84,8 +84,9 @@ def stream(
     batches = _batches(Report(study, text, places.get(study, ())) for study, text in rows)
     extractor_of(settings)  # before any fork: workers share what is loaded, and a missing model is told here
     work = partial(_extract_batch, settings=settings)
-    for batch in forked_map(work, batches, workers if len(texts) > BATCH else 1):
-        yield from batch
+    with forked(workers if len(texts) > BATCH else 1) as spread:
+        for batch in spread(work, batches):
+            yield from batch
 
 
 def _batches(reports: Iterator[Report]) -> Iterator[list[Report]]:

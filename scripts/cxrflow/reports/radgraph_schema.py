@@ -47,20 +47,18 @@ def read_annotation(record: Any, labeler: str = LABELERS[0]) -> Annotation:
         return Annotation((), problems=("the annotation has no text or no entities",))
     tokens = tuple(text.split())
     problems: dict[str, None] = {}
-    kept: dict[str, AnnotatedEntity] = {}
+    kept: list[tuple[int, int, str, str]] = []
     for number, raw in entities.items():
-        entity = _entity(raw, tokens)
-        if isinstance(entity, str):
-            problems[entity] = None
+        span = _span(raw, tokens)
+        if isinstance(span, str):
+            problems[span] = None
         else:
-            kept[number] = entity
-    ordered = sorted(kept.items(), key=lambda item: (item[1].start, item[1].end, item[1].label, item[0]))
-    place = {number: position for position, (number, _) in enumerate(ordered)}
+            kept.append((*span, number))
+    kept.sort()
+    place = {number: position for position, (_, _, _, number) in enumerate(kept)}
     related = tuple(
-        AnnotatedEntity(
-            entity.start, entity.end, entity.label, _relations(entities[number], number, place, entities, problems)
-        )
-        for number, entity in ordered
+        AnnotatedEntity(start, end, label, _relations(entities[number], number, place, entities, problems))
+        for start, end, label, number in kept
     )
     return Annotation(tokens, related, tuple(problems))
 
@@ -129,8 +127,8 @@ def short_label(label: Any) -> str | None:
     return certainty if kind == "Observation" else None
 
 
-def _entity(raw: Any, tokens: Sequence[str]) -> AnnotatedEntity | str:
-    """Return the entity without its relations, or the reason why it is refused."""
+def _span(raw: Any, tokens: Sequence[str]) -> tuple[int, int, str] | str:
+    """Return start, end (exclusive) and label of an entity, or the reason why it is refused."""
     if not isinstance(raw, Mapping) or not raw.keys() >= _NEEDED:
         return "an entity lacks its tokens, label or offsets"
     label, start, end = short_label(raw["label"]), raw["start_ix"], raw["end_ix"]
@@ -140,7 +138,7 @@ def _entity(raw: Any, tokens: Sequence[str]) -> AnnotatedEntity | str:
         return "the offsets of an entity lead out of the text"
     if list(tokens[start : end + 1]) != str(raw["tokens"]).split():
         return "the tokens of an entity are not those at its offsets"
-    return AnnotatedEntity(start, end + 1, label)
+    return start, end + 1, label
 
 
 def _is_index(value: Any) -> bool:

@@ -6,10 +6,8 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from cxrflow.cohort.simulation.settings import SimulationSettings
 from cxrflow.cohort.simulation.trees import TREES, Drawn, Tree
 from cxrflow.files import sha256, write_bytes, write_json
 from cxrflow.memory import keep_freed_memory
-from cxrflow.workers import end_with_parent
+from cxrflow.workers import end_with_parent, worker_pool
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +92,7 @@ def _map(function: partial[int], tasks: list[list[Drawn]], workers: int) -> Iter
         _CHESTS.clear()
         yield from map(function, tasks)
         return
-    with ProcessPoolExecutor(workers + 1, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
+    with worker_pool(workers + 1, "spawn", _start_worker) as pool:
         yield from pool.map(function, tasks)
 
 
