@@ -25,9 +25,9 @@ from cxrflow.patchib.efficiency import macs
 from cxrflow.patchib.model import PatchModel
 from cxrflow.patchib.pairs import Pairs
 from cxrflow.patchib.settings import LocalSettings, MaskSettings, ModelSettings
-from cxrflow.patchib.towers import Towers
 from cxrflow.radiographs import ShuffledBatches
 from cxrflow.retrieval import ranks, recalls
+from cxrflow.towers import Towers
 
 MARKS = [0, 2, 3]
 PAIRS, WORDS, CONTEXT = 8, 110, 256

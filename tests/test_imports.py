@@ -1,6 +1,12 @@
 from graphlib import TopologicalSorter
+from typing import get_args
+
+import pytest
 
 from cxrflow.imports import _direct_imports, local_imports
+from cxrflow.settings import System
+
+SYSTEMS = get_args(System)
 
 
 def test_direct_indirect_and_local_imports_are_found_and_nothing_else(tmp_path):
@@ -21,11 +27,21 @@ def test_direct_indirect_and_local_imports_are_found_and_nothing_else(tmp_path):
     assert names == ["__init__.py", "key.py", "lock.py", "room/__init__.py", "room/door.py"]
 
 
-def test_no_two_rooms_need_each_other(root):
-    package = root / "scripts/cxrflow"
-    needs: dict[str, set[str]] = {}
+@pytest.fixture(scope="module")
+def needs(root) -> dict[str, set[str]]:
+    """Which rooms, and modules of the library, each of them imports."""
+    package, found = root / "scripts/cxrflow", dict[str, set[str]]()
     for file in package.rglob("*.py"):
         room = file.relative_to(package).parts[0]
         others = {needed.relative_to(package).parts[0] for needed in _direct_imports(file, package.parent)}
-        needs.setdefault(room, set()).update(others - {room, "__init__.py"})
+        found.setdefault(room, set()).update(others - {room, "__init__.py"})
+    return found
+
+
+def test_no_two_rooms_need_each_other(needs):
     assert list(TopologicalSorter(needs).static_order()), "a circle raises CycleError, and names it"
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_system_needs_no_other(needs, system):
+    assert not needs[system] & set(SYSTEMS) - {system}

@@ -225,3 +225,10 @@ def test_a_damaged_shard_is_not_taken_for_finished(tmp_path: Path) -> None:
 def test_an_absent_bert_is_told_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"igcl.graphs.text_encoder.*no such BERT[\s\S]*Hint: .*hashed"):
         ReportEncoder(str(tmp_path / "nowhere"))
+
+
+def test_an_absent_bert_is_told_before_the_reports_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = write_lines(tmp_path / "reports.jsonl", [record("a", 5)])
+    monkeypatch.setattr(graph_building, "read_graphs", lambda *_: pytest.fail("a report was read"))
+    with pytest.raises(UserError, match="no such BERT"):
+        build(lines, tmp_path / "nowhere")

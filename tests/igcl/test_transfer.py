@@ -28,8 +28,8 @@ from cxrflow.igcl.transfer_settings import (
 )
 from cxrflow.patchib.settings import TowerSettings
 from cxrflow.patchib.small_towers import TowerFiles, write_untrained
-from cxrflow.patchib.towers import build_towers
 from cxrflow.radiographs import ShuffledBatches
+from cxrflow.towers import build_towers
 from cxrflow.weights import save_weights
 
 torch.set_num_threads(1)

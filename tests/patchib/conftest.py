@@ -15,7 +15,7 @@ from cxrflow.files import write_table, write_text
 from cxrflow.patchib.model import PatchModel
 from cxrflow.patchib.settings import ModelSettings, SmallTowerSettings, TowerSettings
 from cxrflow.patchib.small_towers import TowerFiles, write_untrained
-from cxrflow.patchib.towers import build_tokenizer, build_towers, read_clip
+from cxrflow.towers import build_tokenizer, build_towers, read_clip
 from cxrflow.training import Batch
 from cxrflow.weights import save_weights
 

@@ -10,7 +10,7 @@ from tests.patchib.conftest import CONTEXT, REPORTS, SETTINGS, SIZE, Cohort
 
 from cxrflow.classification.classifier import SmallClassifier
 from cxrflow.patchib.small_towers import TowerFiles, train_small_towers, trained_tokenizer
-from cxrflow.patchib.towers import build_tokenizer, build_towers
+from cxrflow.towers import build_tokenizer, build_towers
 from cxrflow.weights import save_weights
 
 NAMES = ("open_clip_config.json", "open_clip_model.safetensors", "config.json", "tokenizer.json")

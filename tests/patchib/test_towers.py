@@ -6,7 +6,7 @@ from tests.patchib.conftest import CONTEXT, REPORTS, SIZE
 from torch.nn import functional as F
 
 from cxrflow.errors import UserError
-from cxrflow.patchib.towers import build_tokenizer, build_towers, read_clip, words_of
+from cxrflow.towers import build_tokenizer, build_towers, read_clip, words_of
 from cxrflow.training import Batch
 
 

@@ -7,11 +7,10 @@ from torch import Tensor, nn
 
 from cxrflow.classification.settings import NetworkSettings
 from cxrflow.errors import UserError
-from cxrflow.networks import ImagenetInput, PooledClassifier, SmallResNet, timm_network
+from cxrflow.networks import STEM_STRIDE, ImagenetInput, PooledClassifier, SmallResNet, timm_network
 from cxrflow.weights import load_published, load_weights
 
 KEY = "network"
-STEM_STRIDE = 4  # a stem of stride 2 costs twice the time of all that follows
 
 
 class SmallClassifier(nn.Module):

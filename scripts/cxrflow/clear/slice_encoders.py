@@ -89,7 +89,7 @@ def _timm(name: str, weights: str | None, key: str) -> FeatureEncoder:
 
 def _open_clip(name: str, key: str) -> FeatureEncoder:
     """Return the image tower with its projection: what `encode_image` computes (512 wide for BiomedCLIP)."""
-    from cxrflow.patchib.towers import read_clip
+    from cxrflow.towers import read_clip
 
     tower = read_clip(name, key=key).visual
     looks = tower.preprocess_cfg

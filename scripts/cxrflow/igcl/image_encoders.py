@@ -8,10 +8,9 @@ from torch import Tensor, nn
 
 from cxrflow.backbone.encoder import load_backbone
 from cxrflow.backbone.settings import BACKBONE
-from cxrflow.classification.classifier import STEM_STRIDE
 from cxrflow.errors import UserError
 from cxrflow.igcl.settings import ImageEncoderSettings
-from cxrflow.networks import ImagenetInput, PooledResNet, pooled, timm_network
+from cxrflow.networks import STEM_STRIDE, ImagenetInput, PooledResNet, pooled, timm_network
 from cxrflow.weights import load_published
 
 KEY = "igcl.image_encoder"

@@ -14,7 +14,7 @@ from cxrflow.igcl.settings import ImageEncoderSettings
 from cxrflow.igcl.transfer_settings import PATCHIB, PRETRAINED, InitialisationSettings
 
 if TYPE_CHECKING:
-    from cxrflow.patchib.towers import ImageTower
+    from cxrflow.towers import ImageTower
 
 _ENCODER, _PROJECTION = "image.", "image_projection.weight"
 _TOWERS = "towers."
@@ -77,7 +77,7 @@ def _pretrained(source: Source, settings: ImageEncoderSettings, image_size: int,
 
 
 def _image_tower(source: Source, image_size: int) -> "ImageTower":
-    from cxrflow.patchib.towers import build_image_tower
+    from cxrflow.towers import build_image_tower
 
     tower = build_image_tower(source.towers, image_size)
     named = {name.removeprefix(_TOWERS): value for name, value in _made(source).items() if name.startswith(_TOWERS)}

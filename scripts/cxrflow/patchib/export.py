@@ -31,8 +31,8 @@ from cxrflow.patchib.pairs import Pairs, pairs_of
 from cxrflow.patchib.prompts import boxed_findings, finding_prompts
 from cxrflow.patchib.removal import removal_curves
 from cxrflow.patchib.settings import EvaluationSettings
-from cxrflow.patchib.towers import WordPieces
 from cxrflow.patchib.training import ModelChoice, load_model
+from cxrflow.towers import WordPieces
 from cxrflow.training import prepare_torch, this_device
 
 logger = logging.getLogger(__name__)

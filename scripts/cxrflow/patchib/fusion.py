@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from cxrflow.patchib.settings import FusionSettings
-from cxrflow.patchib.towers import Towers
+from cxrflow.towers import Towers
 
 
 class CrossReading(nn.Module):

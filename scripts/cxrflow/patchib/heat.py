@@ -10,7 +10,7 @@ from cxrflow.patchib.model import PatchModel
 from cxrflow.patchib.pairs import Pairs
 from cxrflow.patchib.prompts import finding_prompts
 from cxrflow.patchib.settings import EvaluationSettings
-from cxrflow.patchib.towers import WordPieces, words_of
+from cxrflow.towers import WordPieces, words_of
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from cxrflow.patchib.losses import consistency_loss, sparsity_loss
 from cxrflow.patchib.masks import Scorer, masked_mean, top_patches
 from cxrflow.patchib.settings import ModelSettings
 from cxrflow.patchib.token_drop import Scored, drop_tokens, gather, score_tokens
-from cxrflow.patchib.towers import Towers, words_of
+from cxrflow.towers import Towers, words_of
 from cxrflow.training import Batch
 
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from cxrflow.cohort.store import ImageStore
 from cxrflow.errors import UserError
-from cxrflow.patchib.towers import WordPieces
 from cxrflow.radiographs import ShuffledBatches, StoredRadiographs, shuffled_places
+from cxrflow.towers import WordPieces
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ from cxrflow.networks import rest_frozen_norms
 from cxrflow.patchib.master_lines import read_master
 from cxrflow.patchib.pairs import PairBatches, Pairs, TextBatches, pairs_of
 from cxrflow.patchib.settings import SmallTowerSettings, TowerSettings
-from cxrflow.patchib.towers import Towers, build_tokenizer, read_clip
 from cxrflow.radiographs import in_order
+from cxrflow.towers import Towers, build_tokenizer, read_clip
 from cxrflow.training import Batch, Plan, Resume, arithmetic, fingerprint, fit, is_main_process, prepare_torch
 from cxrflow.weights import save_weights
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from cxrflow.patchib.masks import Scorer, kept_count, straight_through, top_mask, top_patches
-from cxrflow.patchib.towers import Towers
+from cxrflow.towers import Towers
 
 
 class Scored(NamedTuple):

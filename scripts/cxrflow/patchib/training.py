@@ -16,8 +16,8 @@ from cxrflow.patchib.model import PatchModel
 from cxrflow.patchib.optimisation import all_parameters, head_parameters, optimiser_of
 from cxrflow.patchib.pairs import PairBatches, Pairs, pairs_of
 from cxrflow.patchib.settings import ModelSettings, TrainingSettings
-from cxrflow.patchib.towers import WordPieces, build_tokenizer, build_towers
 from cxrflow.patchib.validation import SELECTED, Validation
+from cxrflow.towers import WordPieces, build_tokenizer, build_towers
 from cxrflow.training import (
     Batch,
     Plan,

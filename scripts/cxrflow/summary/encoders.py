@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cxrflow.errors import UserError
-from cxrflow.networks import ImagenetInput, PooledPlaces, SmallResNet, timm_network
+from cxrflow.networks import STEM_STRIDE, ImagenetInput, PooledPlaces, SmallResNet, timm_network
 from cxrflow.weights import CLASSIFIERS, part_of_weights
 
 
@@ -69,7 +69,6 @@ def _neural(trained: Trained, about: Mapping[str, Any]) -> nn.Module:
 
 def _prunecxr(trained: Trained, about: Mapping[str, Any]) -> nn.Module:
     """Return a long-tailed classifier without its last layer."""
-    from cxrflow.classification.classifier import STEM_STRIDE
     from cxrflow.classification.settings import NetworkSettings
 
     settings = NetworkSettings.model_validate(about["network"])

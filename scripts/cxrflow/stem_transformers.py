@@ -9,8 +9,7 @@ from timm.models import register_model
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from cxrflow.classification.classifier import STEM_STRIDE
-from cxrflow.networks import SmallResNet
+from cxrflow.networks import STEM_STRIDE, SmallResNet
 
 PATCH = 16
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.modeling_outputs import BaseModelOutput
 
+from cxrflow import stem_transformers as _stem_transformers  # noqa: F401 - timm knows them from here on
 from cxrflow.errors import UserError
-from cxrflow.patchib import small_networks as _networks  # noqa: F401 - timm knows them from here on
 
 MOST_SCALE = 4.6
 """The logarithm of the inverse temperature is not used above this (99.5)."""
