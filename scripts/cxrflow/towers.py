@@ -134,23 +134,23 @@ def read_clip(name: str, weights: bool = True, key: str = "patchib.towers.name")
 def build_towers(name: str, image_size: int, weights: bool = True) -> Towers:
     """Return the towers of an open_clip folder or hub name; raise UserError where they are for another image size."""
     towers = Towers(read_clip(name, weights))
-    _require_size(towers, name, image_size)
+    _require_size(towers, name, image_size, "patchib.data.image_size")
     return towers
 
 
-def build_image_tower(name: str, image_size: int) -> ImageTower:
-    """Return the image tower alone, without weights; raise UserError where it is for another image size."""
+def build_image_tower(name: str, image_size: int, key: str) -> ImageTower:
+    """Return the image tower alone, without weights; raise UserError where it is for another image size than `key`."""
     tower = ImageTower(read_clip(name, weights=False).visual)
-    _require_size(tower, name, image_size)
+    _require_size(tower, name, image_size, key)
     return tower
 
 
-def _require_size(tower: ImageTower, name: str, image_size: int) -> None:
+def _require_size(tower: ImageTower, name: str, image_size: int, key: str) -> None:
     side = _side(tower)
     if side != image_size:
         raise UserError(
-            f"patchib.data.image_size is {image_size}, but the image tower of {name} is made for {side} px.",
-            f"set patchib.data.image_size to {side}.",
+            f"{key} is {image_size}, but the image tower of {name} is made for {side} px.",
+            f"set {key} to {side}.",
         )
 
 

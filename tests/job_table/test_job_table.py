@@ -135,3 +135,11 @@ def test_a_model_of_patchib_is_no_encoder_of_igcl_where_it_stands_for_itself(wor
     )
     assert both == len(others)
     assert alone == len(about)
+
+
+def test_nothing_is_trained_where_published_predictions_are_read(work, config):
+    seeds = min(config.summary.seeds, len(config.prunecxr.training.seeds))
+    published = config.prunecxr.model_copy(update={"published": {"nih": None}})
+    job = work("summary_embed", cohort="nih", source="nih", system="prunecxr")
+    assert UNITS["images x encoders"](job) == seeds * SIZES["nih"].images
+    assert UNITS["images x encoders"](Work(job.job, config.model_copy(update={"prunecxr": published}))) == 0

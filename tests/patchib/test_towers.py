@@ -6,7 +6,7 @@ from tests.patchib.conftest import CONTEXT, REPORTS, SIZE
 from torch.nn import functional as F
 
 from cxrflow.errors import UserError
-from cxrflow.towers import build_tokenizer, build_towers, read_clip, words_of
+from cxrflow.towers import build_image_tower, build_tokenizer, build_towers, read_clip, words_of
 from cxrflow.training import Batch
 
 
@@ -51,6 +51,8 @@ def test_pixels_are_normalised_as_the_towers_were_trained(folder: str, batch: Ba
 def test_another_image_size_is_an_error_that_names_the_right_one(folder: str) -> None:
     with pytest.raises(UserError, match=r"made for 64 px(.|\n)*image_size to 64"):
         build_towers(folder, 224)
+    with pytest.raises(UserError, match=r"igcl.data.image_size is 224(.|\n)*set igcl.data.image_size to 64"):
+        build_image_tower(folder, 224, "igcl.data.image_size")
 
 
 @pytest.mark.parametrize("name", ["no/such/folder", "hf-hub:nobody/nothing"])

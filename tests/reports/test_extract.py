@@ -11,6 +11,7 @@ import pytest
 from tests.reports.conftest import Extractor
 from tests.reports.radgraph_samples import EFFUSION, annotation
 
+from cxrflow import workers
 from cxrflow.cohort.quarantine import Quarantine
 from cxrflow.errors import UserError
 from cxrflow.reports import extract as module
@@ -112,6 +113,7 @@ def test_parts_and_workers_change_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     )
     whole = written(tmp_path / "whole", reports, ExtractSettings())
     monkeypatch.setattr(module, "PART", 300)
+    monkeypatch.setattr(workers, "AHEAD", 1)
     parts = written(tmp_path / "parts", reports.sample(frac=1, random_state=0), ExtractSettings(), workers=2)
     assert pq.ParquetFile(parts / "findings.parquet").num_row_groups > 1
     pd.testing.assert_frame_equal(*(pd.read_parquet(at / "findings.parquet") for at in (whole, parts)))

@@ -79,7 +79,7 @@ def _pretrained(source: Source, settings: ImageEncoderSettings, image_size: int,
 def _image_tower(source: Source, image_size: int) -> "ImageTower":
     from cxrflow.towers import build_image_tower
 
-    tower = build_image_tower(source.towers, image_size)
+    tower = build_image_tower(source.towers, image_size, "igcl.data.image_size")
     named = {name.removeprefix(_TOWERS): value for name, value in _made(source).items() if name.startswith(_TOWERS)}
     known = tower.state_dict()
     _fill(tower, {name: value for name, value in named.items() if name in known}, source, "patchib.towers")

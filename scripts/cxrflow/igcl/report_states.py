@@ -55,7 +55,7 @@ class ReportEncoder:
     @property
     def on_gpu(self) -> bool:
         """Whether it computes on a GPU."""
-        return self._model.device.type == "cuda"
+        return self._model.device.type != "cpu"
 
     @property
     def width(self) -> int:
@@ -113,7 +113,7 @@ class ReportEncoder:
         alike: dict[bytes, list[Window]] = {}
         for window in found:
             alike.setdefault(pieces[window.start : window.stop].tobytes(), []).append(window)
-        at_once = CACHED_STATES // self.width if this_device().type == "cpu" else BATCH_PIECES
+        at_once = BATCH_PIECES if self.on_gpu else CACHED_STATES // self.width
         for batch in by_length([first for first, *_ in alike.values()], at_once):
             parts = [pieces[window.start : window.stop] for window in batch]
             for part, state in zip(parts, self._read(parts), strict=True):

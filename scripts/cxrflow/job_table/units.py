@@ -142,9 +142,10 @@ def _checkpoints(work: Work) -> float:
 
 def _embedded_encoders(config: Config, system: str, cohort: str) -> int:
     """Return the encoders that a system trains on a cohort, and that run over the images of a leaderboard."""
+    trained = len(config.prunecxr.training.seeds)
     return {
         "neural": 1,
-        "prunecxr": min(config.summary.seeds, len(config.prunecxr.training.seeds)),
+        "prunecxr": 0 if cohort in config.prunecxr.published else min(config.summary.seeds, trained),
         "igcl": len(own_initialisations(config, cohort)),
     }.get(system, 0)
 
